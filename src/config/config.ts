@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { FatalError } from '../kernel/errors.ts';
+import { ExpectationError, type OptionType } from './option-types.ts';
+import { flagOf, type Option, type OptionName, options } from './options.ts';
+
+type ValueOf<O> = O extends { type: OptionType<infer T> } ? (O extends { default: string } ? T : T | undefined) : never;
+
+type RawConfig = { readonly [Name in OptionName]: ValueOf<(typeof options)[Name]> };
+
+/** TLS material, read from the files that the options name. */
+export interface KafkaTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+export interface KafkaSasl {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+  readonly username: string;
+  readonly password: string;
+}
+
+export type Config = Omit<RawConfig, 'nodename'> & {
+  readonly nodename: string;
+  /** `NODENAME:API_PORT` as it stands in a URL. */
+  readonly nodeId: string;
+  readonly kafkaTls: KafkaTls | undefined;
+  readonly kafkaSasl: KafkaSasl | undefined;
+};
+
+export type Arguments = { kind: 'run'; config: Config } | { kind: 'help' } | { kind: 'version' };
+
+/**
+ * The program's arguments and environment, checked. A flag wins over the environment; an empty variable counts as unset.
+ * Throws `FatalError` with one line that names the variable, the value and what was expected.
+ */
+export function readArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
+  const flags = readFlags(argv);
+  if (flags['help'] === true) return { kind: 'help' };
+  if (flags['version'] === true) return { kind: 'version' };
+
+  const values: Record<string, unknown> = {};
+  for (const [name, option] of Object.entries<Option<unknown>>(options)) {
+    const flag = flags[flagOf(option)];
+    const fromFlag = typeof flag === 'string' ? flag : undefined;
+    const given = fromFlag ?? (environment[option.env] || undefined);
+    const source = fromFlag !== undefined ? `--${flagOf(option)}` : option.env;
+    const value = given ?? option.default;
+    values[name] = value === undefined ? undefined : parseOption(option, source, value);
+  }
+  return { kind: 'run', config: complete(values as RawConfig) };
+}
+
+function readFlags(argv: readonly string[]): Record<string, string | boolean | undefined> {
+  const known = Object.fromEntries(Object.values(options).map((option) => [flagOf(option), { type: 'string' as const }]));
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: { ...known, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } },
+      strict: true,
+      allowPositionals: false,
+    });
+    return values as Record<string, string | boolean | undefined>;
+  } catch (error) {
+    throw new FatalError(`${(error as Error).message.split('.')[0]}; --help lists every option`, { cause: error });
+  }
+}
+
+function parseOption(option: Option<unknown>, source: string, value: string): unknown {
+  try {
+    return option.type.parse(value);
+  } catch (error) {
+    if (!(error instanceof ExpectationError)) throw error;
+    const shown = option.secret ? '(hidden)' : JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+    throw new FatalError(`${source} is ${shown}: expected ${error.message}`, { cause: error });
+  }
+}
+
+/** What follows from several options at once. */
+function complete(raw: RawConfig): Config {
+  if (!raw.allowAnonymous && !isLoopback(raw.apiHost)) {
+    throw new FatalError(
+      `API_HOST is "${raw.apiHost}", which other machines may reach, and there is no authentication: ` +
+        'set ALLOW_ANONYMOUS=true if that is meant',
+    );
+  }
+  const nodename = raw.nodename ?? (isWildcard(raw.apiHost) ? hostname() : raw.apiHost);
+  return {
+    ...raw,
+    nodename,
+    nodeId: `${nodename.includes(':') ? `[${nodename}]` : nodename}:${raw.apiPort}`,
+    kafkaTls: readTls(raw),
+    kafkaSasl: readSasl(raw),
+  };
+}
+
+function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
+function isLoopback(address: string): boolean {
+  return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
+}
+
+function readTls(raw: RawConfig): KafkaTls | undefined {
+  const files = { ca: 'kafkaSslCaFile', cert: 'kafkaSslCertFile', key: 'kafkaSslKeyFile' } as const;
+  const tls: Record<string, string> = {};
+  for (const [part, name] of Object.entries(files)) {
+    const path = raw[name];
+    if (path === undefined) continue;
+    if (!raw.kafkaSsl) throw new FatalError(`${options[name].env} is set, but KAFKA_SSL is not true`);
+    try {
+      tls[part] = readFileSync(path, 'utf8');
+    } catch (error) {
+      throw new FatalError(`${options[name].env} is "${path}": expected a readable file (${(error as Error).message})`);
+    }
+  }
+  if ((tls['cert'] === undefined) !== (tls['key'] === undefined)) {
+    throw new FatalError('KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE: expected both or neither');
+  }
+  return raw.kafkaSsl ? tls : undefined;
+}
+
+function readSasl(raw: RawConfig): KafkaSasl | undefined {
+  const { kafkaSaslMechanism: mechanism, kafkaSaslUsername: username, kafkaSaslPassword: password } = raw;
+  if (mechanism === undefined && username === undefined && password === undefined) return undefined;
+  if (mechanism === undefined || username === undefined || password === undefined) {
+    throw new FatalError(
+      'KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: expected all three or none',
+    );
+  }
+  return { mechanism, username, password };
+}

@@ -1,0 +1,117 @@
+import { logLevels } from '../kernel/logger.ts';
+import { boolean, host, hostPortList, integer, type OptionType, oneOf, text } from './option-types.ts';
+
+export interface Option<T> {
+  /** Environment variable; the flag is the same name in kebab case. */
+  readonly env: string;
+  readonly type: OptionType<T>;
+  /** As a user would write it; absent where the option may stay unset. */
+  readonly default?: string;
+  /** In place of `default` in help and documentation, where the value is derived from others. */
+  readonly defaultNote?: string;
+  readonly help: string;
+  /** Never printed or logged. */
+  readonly secret?: true;
+}
+
+const filePath = text(/^.+$/s, 'path of a readable file');
+
+/** Every option of the program: the one place from which the typed config, --help and docs/CONFIGURATION.md come. */
+export const options = {
+  brokerList: {
+    env: 'BROKER_LIST',
+    type: hostPortList,
+    default: 'localhost:9092',
+    help: 'Kafka brokers to start from.',
+  },
+  kafkaTopic: {
+    env: 'KAFKA_TOPIC',
+    type: text(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, 'Kafka topic name: 1 to 249 of A-Z a-z 0-9 . _ -'),
+    default: 'bitacora',
+    help: 'The compacted topic that is the database. Created when it does not exist.',
+  },
+  kafkaPartitions: {
+    env: 'KAFKA_PARTITIONS',
+    type: integer(1, 1024),
+    default: '1',
+    help: 'Partitions of the topic when this node creates it. Not looked at for a topic that exists.',
+  },
+  kafkaSsl: {
+    env: 'KAFKA_SSL',
+    type: boolean,
+    default: 'false',
+    help: 'Speak TLS to Kafka. The certificate authorities of Node.js are trusted unless KAFKA_SSL_CA_FILE names others.',
+  },
+  kafkaSslCaFile: { env: 'KAFKA_SSL_CA_FILE', type: filePath, help: 'PEM file with the certificate authorities to trust.' },
+  kafkaSslCertFile: { env: 'KAFKA_SSL_CERT_FILE', type: filePath, help: 'PEM file with this client’s certificate (mTLS).' },
+  kafkaSslKeyFile: { env: 'KAFKA_SSL_KEY_FILE', type: filePath, help: 'PEM file with the key of that certificate.' },
+  kafkaSaslMechanism: {
+    env: 'KAFKA_SASL_MECHANISM',
+    type: oneOf('plain', 'scram-sha-256', 'scram-sha-512'),
+    help: 'Log in to Kafka this way, with KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD.',
+  },
+  kafkaSaslUsername: { env: 'KAFKA_SASL_USERNAME', type: text(/^.+$/s, 'non-empty text'), help: 'SASL user.' },
+  kafkaSaslPassword: {
+    env: 'KAFKA_SASL_PASSWORD',
+    type: text(/^.+$/s, 'non-empty text'),
+    help: 'SASL password.',
+    secret: true,
+  },
+  apiPort: { env: 'API_PORT', type: integer(1, 65535), default: '8082', help: 'Port of the HTTP API.' },
+  apiHost: {
+    env: 'API_HOST',
+    type: host,
+    default: '127.0.0.1',
+    help: 'Address the HTTP API listens on. One that other machines can reach needs ALLOW_ANONYMOUS=true.',
+  },
+  allowAnonymous: {
+    env: 'ALLOW_ANONYMOUS',
+    type: boolean,
+    default: 'false',
+    help: 'Say that whoever can reach API_HOST may read and write: there is no authentication yet.',
+  },
+  nodename: {
+    env: 'NODENAME',
+    type: host,
+    defaultNote: 'API_HOST; the host name when that is a wildcard address',
+    help: 'Host name or address under which other nodes reach this one. With API_PORT it names the node.',
+  },
+  partitioner: {
+    env: 'PARTITIONER',
+    type: oneOf('murmur2', 'crc32'),
+    default: 'murmur2',
+    help: 'How a key finds its partition: murmur2 as Java clients and kafkajs do, crc32 as librdkafka does.',
+  },
+  valueBytesMax: {
+    env: 'VALUE_BYTES_MAX',
+    type: integer(1, 64 * 1024 * 1024),
+    default: '1048576',
+    help: 'Largest value taken, in bytes. A topic that exists must allow it in max.message.bytes.',
+  },
+  writeTimeoutMs: {
+    env: 'WRITE_TIMEOUT_MS',
+    type: integer(100, 300_000),
+    default: '10000',
+    help: 'How long a write may take before it is answered 503 (never sent) or 504 (outcome unknown).',
+  },
+  readTimeoutMs: {
+    env: 'READ_TIMEOUT_MS',
+    type: integer(10, 300_000),
+    default: '5000',
+    help: 'How long a session or linearizable read may wait for this node to reach the position it needs.',
+  },
+  readyLagMaxMs: {
+    env: 'READY_LAG_MAX_MS',
+    type: integer(1_000, 3_600_000),
+    default: '30000',
+    help: 'A node that lags further behind the log than this, in time, says that it is not ready.',
+  },
+  logLevel: { env: 'LOG_LEVEL', type: oneOf(...logLevels), default: 'info', help: 'Least severe level that is logged.' },
+} as const satisfies Record<string, Option<unknown>>;
+
+export type OptionName = keyof typeof options;
+
+/** `API_PORT` → `api-port`. */
+export function flagOf(option: { env: string }): string {
+  return option.env.toLowerCase().replaceAll('_', '-');
+}

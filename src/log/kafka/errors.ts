@@ -1,0 +1,61 @@
+import { BitacoraError, rootMessage } from '../../kernel/errors.ts';
+
+/** A kafkajs error that carries a broker's own answer: its name in Kafka's error table, and whether that table calls it retriable. */
+export interface ProtocolAnswer {
+  readonly type: string;
+  readonly retriable: boolean;
+}
+
+/** The broker's answer inside an error, or undefined when no broker answered. */
+export function protocolAnswer(error: unknown): ProtocolAnswer | undefined {
+  let current = error;
+  for (let depth = 0; depth < 10 && current instanceof Error; depth += 1) {
+    const { type, retriable, code } = current as { type?: unknown; retriable?: unknown; code?: unknown };
+    if (typeof type === 'string' && typeof code === 'number' && current.name !== 'KafkaJSNonRetriableError') {
+      return { type, retriable: retriable === true };
+    }
+    current = current.cause;
+  }
+  return undefined;
+}
+
+const refusals = new Set([
+  'TOPIC_AUTHORIZATION_FAILED',
+  'GROUP_AUTHORIZATION_FAILED',
+  'CLUSTER_AUTHORIZATION_FAILED',
+  'SASL_AUTHENTICATION_FAILED',
+  'UNSUPPORTED_SASL_MECHANISM',
+  'ILLEGAL_SASL_STATE',
+  'SECURITY_DISABLED',
+  'POLICY_VIOLATION',
+  'INVALID_TOPIC_EXCEPTION',
+  'INVALID_REPLICATION_FACTOR',
+  'INVALID_PARTITIONS',
+  'INVALID_CONFIG',
+  'INVALID_SESSION_TIMEOUT',
+]);
+
+/** TLS faults as Node.js names them: no amount of trying again mends a certificate. */
+const tlsFault = /^(CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;
+
+/** The error of any call but `append` as the contract of `Log` has it. */
+export function asLogError(error: unknown, doing: string): BitacoraError {
+  if (error instanceof BitacoraError) return error;
+  const answer = protocolAnswer(error);
+  const message = rootMessage(error);
+  if ((answer !== undefined && refusals.has(answer.type)) || isLoginFault(error)) {
+    return new BitacoraError('log_rejected', `Kafka refused ${doing}: ${message}`, { cause: error });
+  }
+  return new BitacoraError('log_unavailable', `Kafka did not answer ${doing}: ${message}`, { cause: error });
+}
+
+function isLoginFault(error: unknown): boolean {
+  let current = error;
+  for (let depth = 0; depth < 10 && current instanceof Error; depth += 1) {
+    const { code } = current as { code?: unknown };
+    if (current.name === 'KafkaJSSASLAuthenticationError') return true;
+    if (typeof code === 'string' && tlsFault.test(code)) return true;
+    current = current.cause;
+  }
+  return false;
+}

@@ -1,0 +1,265 @@
+import kafkajs, { type Admin, type Kafka } from 'kafkajs';
+import { type Clock, pause } from '../../kernel/clock.ts';
+import { BitacoraError } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import type { Metrics } from '../../kernel/metrics.ts';
+import { GroupCommit, type QueueBudget } from '../group-commit.ts';
+import type {
+  Appended,
+  AppendRecord,
+  Log,
+  LogReader,
+  PartitionEnds,
+  ReadHandler,
+  TopicDescription,
+  TopicSettings,
+} from '../log.ts';
+import { type KafkaConnection, kafkaClient } from './client.ts';
+import { registerCodecs } from './codecs.ts';
+import { asLogError, protocolAnswer } from './errors.ts';
+import { PartitionWriter } from './partition-writer.ts';
+import { KafkaReader, type ReaderStats } from './reader.ts';
+
+export interface KafkaLogOptions {
+  readonly connection: KafkaConnection;
+  readonly topic: string;
+  /** The consumer group that this node reads under. */
+  readonly groupId: string;
+  readonly writeTimeoutMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+const adminTimeoutMs = 10_000;
+const fetchTimeoutMs = 30_000;
+/** Most bytes of writes that wait for the log, all partitions together. */
+const queueBytesMax = 64 * 1024 * 1024;
+const batchBytesMax = 1024 * 1024;
+const batchRecordsMax = 10_000;
+/** Leaves room under a topic's max.message.bytes for the batch's own header (61 bytes) and for long lengths. */
+const batchHeaderBytes = 1024;
+const stopWithinMs = 5_000;
+
+/** The log in a Kafka topic, through kafkajs. Only this folder knows kafkajs. */
+export class KafkaLog implements Log {
+  readonly name = 'kafka log';
+  readonly #options: KafkaLogOptions;
+  readonly #admin: Admin;
+  readonly #consumerClient: Kafka;
+  readonly #budget: QueueBudget = { bytes: 0, bytesMax: queueBytesMax };
+  readonly #writers = new Map<number, { commit: GroupCommit; writer: PartitionWriter }>();
+  readonly #readerStats: ReaderStats = { restarts: 0, disturbances: 0 };
+  #batchBytesMax = batchBytesMax;
+  #connected: Promise<void> | undefined;
+  #draining = false;
+
+  constructor(options: KafkaLogOptions) {
+    this.#options = options;
+    registerCodecs();
+    const { connection, logger } = options;
+    this.#admin = kafkaClient(connection, logger, { requestTimeoutMs: adminTimeoutMs, retries: 1 }).admin();
+    this.#consumerClient = kafkaClient(connection, logger, { requestTimeoutMs: fetchTimeoutMs, retries: 3 });
+    this.#registerMetrics();
+  }
+
+  async run(): Promise<void> {}
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    await Promise.all([...this.#writers.values()].map(({ commit }) => commit.drain()));
+  }
+
+  async stop(): Promise<void> {
+    for (const { commit, writer } of this.#writers.values()) {
+      commit.stop();
+      writer.forget();
+    }
+    await Promise.race([this.#admin.disconnect(), pause(this.#options.clock, stopWithinMs)]);
+  }
+
+  async describe(): Promise<TopicDescription | undefined> {
+    const { topic } = this.#options;
+    return this.#ask('for a description of the topic', async (admin) => {
+      const metadata = await this.#topicMetadata(admin);
+      if (metadata === undefined) return undefined;
+      const { clusterId } = await admin.describeCluster();
+      const { resources } = await admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
+      });
+      const configs = new Map(
+        resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]) ?? [],
+      );
+      const number = (name: string, fallback: number): number => {
+        const value = Number.parseInt(configs.get(name) ?? '', 10);
+        return Number.isSafeInteger(value) ? value : fallback;
+      };
+      const maxMessageBytes = number('max.message.bytes', 1_048_588);
+      this.#batchBytesMax = Math.min(batchBytesMax, Math.max(1, maxMessageBytes - batchHeaderBytes));
+      return {
+        topic,
+        clusterId,
+        partitions: metadata.length,
+        cleanupPolicy: configs.get('cleanup.policy') ?? 'unknown',
+        deleteRetentionMs: number('delete.retention.ms', 86_400_000),
+        maxMessageBytes,
+        minInsyncReplicas: number('min.insync.replicas', 1),
+        replicationFactor: Math.min(...metadata.map((partition) => partition.replicas.length)),
+      };
+    });
+  }
+
+  async create(settings: TopicSettings): Promise<void> {
+    const { topic } = this.#options;
+    await this.#ask('to create the topic', async (admin) => {
+      const { brokers } = await admin.describeCluster();
+      const replicationFactor = Math.min(3, brokers.length);
+      // kafkajs answers false, not an error, when the topic has come to exist meanwhile.
+      await admin.createTopics({
+        waitForLeaders: true,
+        topics: [
+          {
+            topic,
+            numPartitions: settings.partitions,
+            replicationFactor,
+            configEntries: [
+              { name: 'cleanup.policy', value: 'compact' },
+              { name: 'max.message.bytes', value: String(settings.maxMessageBytes) },
+              // With three replicas, an acknowledged write survives the loss of any one broker.
+              { name: 'min.insync.replicas', value: replicationFactor >= 3 ? '2' : '1' },
+            ],
+          },
+        ],
+      });
+    });
+  }
+
+  async ends(): Promise<readonly PartitionEnds[]> {
+    return this.#ask('where the topic ends', async (admin) => {
+      const offsets = await admin.fetchTopicOffsets(this.#options.topic);
+      return offsets
+        .map(({ partition, low, high }) => ({ partition, earliest: Number(low), end: Number(high) }))
+        .sort((a, b) => a.partition - b.partition);
+    });
+  }
+
+  async firstOffsetSince(partition: number, timestampMs: number): Promise<number> {
+    return this.#ask('for the offset of a time', async (admin) => {
+      const offsets = await admin.fetchTopicOffsetsByTimestamp(this.#options.topic, timestampMs);
+      const found = offsets.find((candidate) => candidate.partition === partition);
+      if (found === undefined) throw new BitacoraError('log_unavailable', `Kafka did not answer for ${partition}.`);
+      return Number(found.offset);
+    });
+  }
+
+  append(record: AppendRecord): Promise<Appended> {
+    let writer = this.#writers.get(record.partition);
+    if (writer === undefined) {
+      writer = this.#makeWriter(record.partition);
+      this.#writers.set(record.partition, writer);
+    }
+    return writer.commit.append(record);
+  }
+
+  read(positions: readonly number[], handler: ReadHandler): LogReader {
+    const { topic, groupId, clock, logger } = this.#options;
+    return new KafkaReader(
+      {
+        kafka: this.#consumerClient,
+        topic,
+        groupId,
+        positions,
+        handler,
+        clock,
+        logger,
+        ends: () => this.ends(),
+        leaders: () => this.#leaders(),
+      },
+      this.#readerStats,
+    );
+  }
+
+  #makeWriter(partition: number): { commit: GroupCommit; writer: PartitionWriter } {
+    const { connection, topic, writeTimeoutMs, clock, logger } = this.#options;
+    const writer = new PartitionWriter({ connection, topic, partition, requestTimeoutMs: writeTimeoutMs, logger });
+    const commit = new GroupCommit(writer, {
+      clock,
+      writeTimeoutMs,
+      batchBytesMax: this.#batchBytesMax,
+      batchRecordsMax,
+      budget: this.#budget,
+    });
+    if (this.#draining) commit.stop();
+    return { commit, writer };
+  }
+
+  /** `host:port` of each partition's leader; undefined for one without. */
+  async #leaders(): Promise<readonly (string | undefined)[]> {
+    return this.#ask('who leads the partitions', async (admin) => {
+      const metadata = (await this.#topicMetadata(admin)) ?? [];
+      const { brokers } = await admin.describeCluster();
+      const addresses = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, `${host}:${port}`]));
+      const leaders: (string | undefined)[] = [];
+      for (const { partitionId, leader } of metadata) leaders[partitionId] = addresses.get(leader);
+      return leaders;
+    });
+  }
+
+  async #topicMetadata(admin: Admin) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [this.#options.topic] });
+      return topics[0]?.partitions;
+    } catch (error) {
+      if (protocolAnswer(error)?.type === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
+      throw error;
+    }
+  }
+
+  async #ask<T>(what: string, question: (admin: Admin) => Promise<T>): Promise<T> {
+    try {
+      this.#connected ??= this.#admin.connect();
+      await this.#connected;
+      return await question(this.#admin);
+    } catch (error) {
+      this.#connected = undefined;
+      throw asLogError(error, what);
+    }
+  }
+
+  #registerMetrics(): void {
+    const { metrics } = this.#options;
+    const sum = (pick: (commit: GroupCommit) => number) => () =>
+      [...this.#writers.values()].reduce((total, { commit }) => total + pick(commit), 0);
+    metrics.counter({
+      name: 'bitacora_log_appends_total',
+      help: 'Writes by what became of them.',
+      labelNames: ['outcome'],
+      read: () => [
+        { labels: { outcome: 'appended' }, value: sum((commit) => commit.stats.appended)() },
+        { labels: { outcome: 'refused' }, value: sum((commit) => commit.stats.refused)() },
+        { labels: { outcome: 'unknown' }, value: sum((commit) => commit.stats.unknown)() },
+      ],
+    });
+    metrics.counter({
+      name: 'bitacora_log_append_batches_total',
+      help: 'Batches that carried the appended writes.',
+      read: sum((commit) => commit.stats.batches),
+    });
+    metrics.gauge({
+      name: 'bitacora_log_append_queue_bytes',
+      help: 'Bytes of writes that wait for the log.',
+      read: () => this.#budget.bytes,
+    });
+    metrics.counter({
+      name: 'bitacora_log_reader_restarts_total',
+      help: 'Times that reading the log had to start again.',
+      read: () => this.#readerStats.restarts,
+    });
+    metrics.counter({
+      name: 'bitacora_log_reader_disturbances_total',
+      help: 'Batches that came from elsewhere than the position asked for.',
+      read: () => this.#readerStats.disturbances,
+    });
+  }
+}

@@ -1,0 +1,153 @@
+import kafkajs, { type Producer } from 'kafkajs';
+import { BitacoraError, rootMessage } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import type { BatchSender, SendOutcome } from '../group-commit.ts';
+import type { AppendRecord } from '../log.ts';
+import { type KafkaConnection, kafkaClient } from './client.ts';
+import { protocolAnswer } from './errors.ts';
+import { ProduceWatch } from './produce-watch.ts';
+
+export interface PartitionWriterOptions {
+  readonly connection: KafkaConnection;
+  readonly topic: string;
+  readonly partition: number;
+  readonly requestTimeoutMs: number;
+  readonly logger: Logger;
+}
+
+/** The answer does not say whether the records are in the log: the leader has them, or a broker gave up waiting. */
+const ambiguous = new Set(['REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'UNKNOWN', 'NETWORK_EXCEPTION']);
+/** The broker and the producer disagree on what came before: refused, and only a new producer identity goes on. */
+const identityLost = new Set([
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'INVALID_PRODUCER_EPOCH',
+  'PRODUCER_FENCED',
+]);
+const tooLarge = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
+
+/**
+ * Sequences are int32 and wrap to 0 after 2^31 - 1 (KIP-98); kafkajs 2.2.4 jumps to 0 before it gets there, which brokers
+ * refuse. A new producer identity well before that starts again at 0.
+ */
+const sequenceMax = 2 ** 31 - 2 ** 24;
+
+/**
+ * Writes batches to one partition through an idempotent kafkajs producer of its own.
+ *
+ * One producer a partition, because kafkajs reports a request over several partitions as one success or failure, and on a
+ * partial failure repeats or forgets the wrong part. kafkajs' own retries are off for the same reason: here each attempt has
+ * an outcome, and the caller decides.
+ */
+export class PartitionWriter implements BatchSender {
+  readonly #options: PartitionWriterOptions;
+  #producer: { producer: Producer; watch: ProduceWatch; connected: Promise<void>; sent: number } | undefined;
+
+  constructor(options: PartitionWriterOptions) {
+    this.#options = options;
+  }
+
+  async send(batch: readonly AppendRecord[]): Promise<SendOutcome> {
+    const { topic, partition, requestTimeoutMs } = this.#options;
+    if (this.#producer !== undefined && this.#producer.sent + batch.length > sequenceMax) this.forget();
+    const current = this.#open();
+    try {
+      await current.connected;
+    } catch (error) {
+      this.forget();
+      return { kind: 'not-sent', error };
+    }
+    const requestsBefore = current.watch.requests;
+    try {
+      const answers = await current.producer.send({
+        topic,
+        acks: -1,
+        timeout: requestTimeoutMs,
+        messages: batch.map((record) => ({
+          partition,
+          key: record.key,
+          value: record.value,
+          timestamp: String(record.timestampMs),
+          ...(record.headers === undefined ? {} : { headers: Object.fromEntries(record.headers) }),
+        })),
+      });
+      const answer = answers.find((candidate) => candidate.partition === partition);
+      if (answer?.baseOffset === undefined) {
+        return { kind: 'unknown', error: new Error('kafkajs reported success without an offset') };
+      }
+      current.sent += batch.length;
+      const logAppendTimeMs = Number(answer.logAppendTime ?? -1);
+      return {
+        kind: 'appended',
+        baseOffset: Number(answer.baseOffset),
+        logAppendTimeMs: logAppendTimeMs >= 0 ? logAppendTimeMs : undefined,
+      };
+    } catch (error) {
+      return this.#outcomeOf(error, current.watch.requests > requestsBefore);
+    }
+  }
+
+  /** The next batch goes out under a new producer id. */
+  forget(): void {
+    const old = this.#producer;
+    this.#producer = undefined;
+    if (old !== undefined) this.#disconnect(old.producer);
+  }
+
+  async probe(): Promise<void> {
+    this.forget();
+    try {
+      await this.#open().connected;
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+
+  #open() {
+    if (this.#producer === undefined) {
+      const { connection, logger, requestTimeoutMs } = this.#options;
+      const watch = new ProduceWatch();
+      const kafka = kafkaClient(connection, logger, {
+        requestTimeoutMs,
+        retries: 0,
+        socketFactory: watch.socketFactory,
+      });
+      const producer = kafka.producer({
+        idempotent: true,
+        maxInFlightRequests: 1,
+        allowAutoTopicCreation: false,
+        createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+      });
+      this.#producer = { producer, watch, connected: producer.connect(), sent: 0 };
+    }
+    return this.#producer;
+  }
+
+  #disconnect(producer: Producer): void {
+    producer.disconnect().catch((error: unknown) => {
+      this.#options.logger.debug({ err: error }, 'a given-up producer did not disconnect cleanly');
+    });
+  }
+
+  #outcomeOf(error: unknown, left: boolean): SendOutcome {
+    if (!left) return { kind: 'not-sent', error };
+    const answer = protocolAnswer(error);
+    if (answer === undefined || ambiguous.has(answer.type)) return { kind: 'unknown', error };
+    if (identityLost.has(answer.type)) {
+      this.forget();
+      return { kind: 'rejected', retry: 'anew', error: rejected(answer.type, error) };
+    }
+    if (tooLarge.has(answer.type)) {
+      const detail = 'The topic takes no record this large: raise its max.message.bytes or lower VALUE_BYTES_MAX.';
+      return { kind: 'rejected', retry: 'split', error: new BitacoraError('value_too_large', detail, { cause: error }) };
+    }
+    if (answer.retriable) return { kind: 'rejected', retry: 'same', error: rejected(answer.type, error) };
+    const retry = answer.type === 'INVALID_RECORD' ? 'split' : 'never';
+    return { kind: 'rejected', retry, error: rejected(answer.type, error) };
+  }
+}
+
+function rejected(type: string, error: unknown): BitacoraError {
+  return new BitacoraError('log_rejected', `Kafka answered ${type}: ${rootMessage(error)}`, { cause: error });
+}
