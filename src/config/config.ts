@@ -38,8 +38,8 @@ export type Arguments = { kind: 'run'; config: Config } | { kind: 'help' } | { k
  */
 export function readArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
   const flags = readFlags(argv);
-  if (flags['help'] === true) return { kind: 'help' };
-  if (flags['version'] === true) return { kind: 'version' };
+  if (flags.help === true) return { kind: 'help' };
+  if (flags.version === true) return { kind: 'version' };
 
   const values: Record<string, unknown> = {};
   for (const [name, option] of Object.entries<Option<unknown>>(options)) {
@@ -54,7 +54,9 @@ export function readArguments(argv: readonly string[], environment: NodeJS.Proce
 }
 
 function readFlags(argv: readonly string[]): Record<string, string | boolean | undefined> {
-  const known = Object.fromEntries(Object.values(options).map((option) => [flagOf(option), { type: 'string' as const }]));
+  const known = Object.fromEntries(
+    Object.values(options).map((option) => [flagOf(option), { type: 'string' as const }]),
+  );
   try {
     const { values } = parseArgs({
       args: [...argv],
@@ -117,7 +119,7 @@ function readTls(raw: RawConfig): KafkaTls | undefined {
       throw new FatalError(`${options[name].env} is "${path}": expected a readable file (${(error as Error).message})`);
     }
   }
-  if ((tls['cert'] === undefined) !== (tls['key'] === undefined)) {
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
     throw new FatalError('KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE: expected both or neither');
   }
   return raw.kafkaSsl ? tls : undefined;

@@ -42,8 +42,16 @@ export const options = {
     default: 'false',
     help: 'Speak TLS to Kafka. The certificate authorities of Node.js are trusted unless KAFKA_SSL_CA_FILE names others.',
   },
-  kafkaSslCaFile: { env: 'KAFKA_SSL_CA_FILE', type: filePath, help: 'PEM file with the certificate authorities to trust.' },
-  kafkaSslCertFile: { env: 'KAFKA_SSL_CERT_FILE', type: filePath, help: 'PEM file with this client’s certificate (mTLS).' },
+  kafkaSslCaFile: {
+    env: 'KAFKA_SSL_CA_FILE',
+    type: filePath,
+    help: 'PEM file with the certificate authorities to trust.',
+  },
+  kafkaSslCertFile: {
+    env: 'KAFKA_SSL_CERT_FILE',
+    type: filePath,
+    help: 'PEM file with this client’s certificate (mTLS).',
+  },
   kafkaSslKeyFile: { env: 'KAFKA_SSL_KEY_FILE', type: filePath, help: 'PEM file with the key of that certificate.' },
   kafkaSaslMechanism: {
     env: 'KAFKA_SASL_MECHANISM',
@@ -106,7 +114,12 @@ export const options = {
     default: '30000',
     help: 'A node that lags further behind the log than this, in time, says that it is not ready.',
   },
-  logLevel: { env: 'LOG_LEVEL', type: oneOf(...logLevels), default: 'info', help: 'Least severe level that is logged.' },
+  logLevel: {
+    env: 'LOG_LEVEL',
+    type: oneOf(...logLevels),
+    default: 'info',
+    help: 'Least severe level that is logged.',
+  },
 } as const satisfies Record<string, Option<unknown>>;
 
 export type OptionName = keyof typeof options;

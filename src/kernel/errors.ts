@@ -26,7 +26,10 @@ export const errorTable = {
   log_rejected: { status: 503, title: 'The log refused the record: nothing was written' },
   overloaded: { status: 503, title: 'Too many writes are waiting: nothing was written' },
   topic_unusable: { status: 503, title: 'The topic has changed under this node: nothing was written' },
-  not_caught_up: { status: 503, title: 'This node has not read the whole log yet, so it cannot say that the key is absent' },
+  not_caught_up: {
+    status: 503,
+    title: 'This node has not read the whole log yet, so it cannot say that the key is absent',
+  },
   position_not_reached: { status: 503, title: 'This node did not reach the asked position in time' },
   shutting_down: { status: 503, title: 'This node is shutting down' },
   write_outcome_unknown: { status: 504, title: 'The log did not answer in time: the write may or may not take effect' },

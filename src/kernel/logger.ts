@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -7,10 +8,7 @@ export type LogLevel = (typeof logLevels)[number];
 
 /** JSON lines for machines; on a terminal, short coloured lines for a person. */
 export function createLogger(level: LogLevel, options: { terminal: boolean }): Logger {
-  if (!options.terminal) return pino({ level, base: null });
-  return pino({
-    level,
-    base: null,
-    transport: { target: 'pino-pretty', options: { colorize: true, translateTime: 'SYS:HH:MM:ss', singleLine: true } },
-  });
+  const settings = { level, base: null };
+  if (!options.terminal) return pino(settings);
+  return pino(settings, pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss', singleLine: true, sync: true }));
 }

@@ -104,7 +104,10 @@ export class GroupCommit {
     if (this.#isDown()) return this.#refuse(this.#unavailable());
     if (budget.bytes + bytes > budget.bytesMax) {
       return this.#refuse(
-        new BitacoraError('overloaded', `More than ${budget.bytesMax} bytes of writes wait for the log; try again later.`),
+        new BitacoraError(
+          'overloaded',
+          `More than ${budget.bytesMax} bytes of writes wait for the log; try again later.`,
+        ),
       );
     }
     budget.bytes += bytes;
@@ -260,13 +263,19 @@ export class GroupCommit {
   }
 
   #isDown(): boolean {
-    return this.#failingSinceMs !== undefined && this.#options.clock.monotonicMs() - this.#failingSinceMs >= downAfterMs;
+    return (
+      this.#failingSinceMs !== undefined && this.#options.clock.monotonicMs() - this.#failingSinceMs >= downAfterMs
+    );
   }
 
   #unavailable(): BitacoraError {
-    return new BitacoraError('log_unavailable', 'The log does not answer; the value was not written. Try again later.', {
-      cause: this.#lastError,
-    });
+    return new BitacoraError(
+      'log_unavailable',
+      'The log does not answer; the value was not written. Try again later.',
+      {
+        cause: this.#lastError,
+      },
+    );
   }
 }
 

@@ -6,7 +6,7 @@ import * as snappy from 'snappy';
 import { ZSTDDecoder } from 'zstddec';
 
 /**
- * Compression of Kafka record batches. Who wrote a batch is not known here, so what it claims about its own size is never
+ * Decompression of Kafka record batches. Who wrote a batch is not known here, so what it claims about its own size is never
  * believed: every decoder stops at `maxBytes` of output, whatever the headers say.
  *
  * The checksums inside gzip and zstd are verified by their decoders. Those inside an LZ4 frame are not: the batch's CRC-32C
@@ -37,41 +37,22 @@ const decoders: Record<Codec, (compressed: Buffer, maxBytes: number) => Buffer |
   zstd: decompressZstd,
 };
 
-/** Compresses as Kafka's own producer does, for every codec that its library can also write. */
-export async function compress(codec: Exclude<Codec, 'zstd'>, plain: Buffer): Promise<Buffer> {
-  switch (codec) {
-    case 'gzip':
-      return gzip(plain);
-    case 'snappy':
-      return compressXerial(plain);
-    case 'lz4':
-      return lz4.compressFrame(plain);
-  }
-}
-
-const gzip = promisify(zlib.gzip);
 const gunzip = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gunzip);
 
 async function decompressGzip(compressed: Buffer, maxBytes: number): Promise<Buffer> {
   // Zlib takes neither 0 nor Infinity here.
   const maxOutputLength = Math.min(Math.max(maxBytes, 1), constants.MAX_LENGTH);
-  try {
-    const output = new BoundedOutput('gzip', maxBytes);
-    output.push(await gunzip(compressed, { maxOutputLength }));
-    return output.toBuffer();
-  } catch (error) {
-    if (error instanceof CodecError) throw error;
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') {
-      throw tooLarge('gzip', maxBytes, { cause: error });
-    }
+  const plain = await gunzip(compressed, { maxOutputLength }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('gzip', maxBytes, { cause: error });
     throw corrupt('gzip: not a complete stream', { cause: error });
-  }
+  });
+  if (plain.length > maxBytes) throw tooLarge('gzip', maxBytes);
+  return plain;
 }
 
 /** The framing of snappy-java, which Kafka's own clients write: this, two versions of 4 bytes, then blocks by length. */
 const xerialMagic = Buffer.from('\x82SNAPPY\0', 'latin1');
-const xerialVersions = Buffer.from([0, 0, 0, 1, 0, 0, 0, 1]);
-const xerialBlockBytes = 32 * 1024;
+const xerialVersionsBytes = 8;
 
 function decompressSnappy(compressed: Buffer, maxBytes: number): Buffer {
   const output = new BoundedOutput('snappy', maxBytes);
@@ -82,7 +63,7 @@ function decompressSnappy(compressed: Buffer, maxBytes: number): Buffer {
     return output.toBuffer();
   }
   do {
-    input.take(xerialVersions.length);
+    input.take(xerialVersionsBytes);
     while (input.remainingBytes > 0 && !input.startsWith(xerialMagic)) {
       output.push(decompressSnappyBlock(input.take(input.take(4).readUInt32BE()), output));
     }
@@ -110,17 +91,6 @@ function declaredSnappyBytes(block: Buffer): number {
     if (byte < 0x80) return bytes;
   }
   throw corrupt('snappy: the declared length has no end');
-}
-
-function compressXerial(plain: Buffer): Buffer {
-  const parts: Buffer[] = [xerialMagic, xerialVersions];
-  for (let at = 0; at < plain.length; at += xerialBlockBytes) {
-    const block = snappy.compressSync(plain.subarray(at, at + xerialBlockBytes));
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(block.length);
-    parts.push(length, block);
-  }
-  return Buffer.concat(parts);
 }
 
 /** LZ4 and Zstandard share these: frames of another program's, to be passed over. */

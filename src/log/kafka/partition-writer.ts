@@ -140,7 +140,11 @@ export class PartitionWriter implements BatchSender {
     }
     if (tooLarge.has(answer.type)) {
       const detail = 'The topic takes no record this large: raise its max.message.bytes or lower VALUE_BYTES_MAX.';
-      return { kind: 'rejected', retry: 'split', error: new BitacoraError('value_too_large', detail, { cause: error }) };
+      return {
+        kind: 'rejected',
+        retry: 'split',
+        error: new BitacoraError('value_too_large', detail, { cause: error }),
+      };
     }
     if (answer.retriable) return { kind: 'rejected', retry: 'same', error: rejected(answer.type, error) };
     const retry = answer.type === 'INVALID_RECORD' ? 'split' : 'never';

@@ -116,13 +116,13 @@ export class KafkaReader implements LogReader {
     });
     crashed.catch(() => {});
     this.#observe(consumer);
-    await Promise.race([consumer.connect(), aborted(signal)]);
+    const start = async (): Promise<void> => {
+      await consumer.connect();
+      await consumer.subscribe({ topic, fromBeginning: true });
+      await consumer.run({ autoCommit: false, eachBatch: (payload) => this.#onBatch(consumer, payload) });
+    };
+    await Promise.race([start(), crashed, aborted(signal)]);
     if (signal.aborted) return;
-    await consumer.subscribe({ topic, fromBeginning: true });
-    await consumer.run({
-      autoCommit: false,
-      eachBatch: (payload) => this.#onBatch(consumer, payload),
-    });
     const background = new AbortController();
     const committing = this.#repeat(background.signal, commitEveryMs, () => this.#commit(consumer));
     const probing = this.#repeat(background.signal, probeEveryMs, () => this.#probeTail());
@@ -255,7 +255,13 @@ export class KafkaReader implements LogReader {
 }
 
 function addMessage(builder: SliceBuilder, message: KafkaMessage): void {
-  builder.add(Number(message.offset), Number(message.timestamp), message.key, message.value, asHeaders(message.headers));
+  builder.add(
+    Number(message.offset),
+    Number(message.timestamp),
+    message.key,
+    message.value,
+    asHeaders(message.headers),
+  );
 }
 
 function asHeaders(headers: IHeaders | undefined): RecordHeaders | undefined {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Store } from './store.ts';
+import type { Store } from '../../src/store/store.ts';
 
 /**
  * A digest of every live value by `nowMs`: two stores agree when they hold the same keys with the same bytes at the same

@@ -1,0 +1,186 @@
+import type { Clock } from '../kernel/clock.ts';
+import { BitacoraError } from '../kernel/errors.ts';
+import type { Log, RecordHeaders } from '../log/log.ts';
+import type { Partitioner } from '../log/partitioner.ts';
+import { contentTypeHeader, expiresAtHeader, keyBytesMax } from '../replica/apply.ts';
+import type { Replica, ReplicaStatus } from '../replica/replica.ts';
+import type { Store, StoredValue } from '../store/store.ts';
+import { EndsLookup } from './ends-lookup.ts';
+
+export { keyBytesMax } from '../replica/apply.ts';
+
+export interface DatabaseOptions {
+  readonly log: Log;
+  readonly store: Store;
+  readonly replica: Replica;
+  readonly partitioner: Partitioner;
+  readonly valueBytesMax: number;
+  readonly readTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+/** What one look at a key found. */
+export interface Reading {
+  readonly partition: number;
+  /** This node's applied position of the partition when it looked. */
+  readonly position: number;
+  /** undefined: there is no value. */
+  readonly found: StoredValue | undefined;
+}
+
+/**
+ * - `local`: this node's memory as it is.
+ * - `session`: not before this node is at the positions that the client has seen.
+ * - `linearizable`: not before this node has applied everything that was in the log when the request came.
+ */
+export type Consistency =
+  | { readonly level: 'local' }
+  | { readonly level: 'session'; readonly positions: ReadonlyMap<number, number> }
+  | { readonly level: 'linearizable' };
+
+export interface WriteOptions {
+  /** `applied`: answer when this node's own reads see the write. `logged`: when the log has it. */
+  readonly wait: 'applied' | 'logged';
+  readonly expiresAtMs?: number | undefined;
+  readonly contentType?: string | undefined;
+}
+
+export interface Written {
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
+  /** Whether this node's own reads see the write already. */
+  readonly applied: boolean;
+}
+
+/**
+ * The database as front ends see it: keys and values in bytes, with versions. Every method throws or rejects with a
+ * `BitacoraError`; those of writes are the log's (see `Log.append`), and `topic_unusable`.
+ */
+export class Database {
+  readonly valueBytesMax: number;
+  readonly #options: DatabaseOptions;
+  readonly #endsLookup: EndsLookup;
+
+  constructor(options: DatabaseOptions) {
+    this.valueBytesMax = options.valueBytesMax;
+    this.#options = options;
+    this.#endsLookup = new EndsLookup(() => options.log.ends());
+  }
+
+  status(): ReplicaStatus {
+    return this.#options.replica.status();
+  }
+
+  /**
+   * Reads this node's memory, at once. Throws `not_caught_up` when the key is not there and the part of the log that may hold
+   * it has not been read: not knowing is not absence.
+   */
+  read(key: Buffer): Reading {
+    const { store, replica, clock } = this.#options;
+    const partition = this.#homeOf(key);
+    const position = replica.position(partition);
+    const known = store.look(key, clock.nowMs());
+    if (known === undefined && !replica.isCaughtUp(partition)) {
+      throw new BitacoraError('not_caught_up', 'The node is still reading the log; ask again later, or another node.');
+    }
+    return { partition, position, found: known === 'absent' ? undefined : known };
+  }
+
+  /** What this node has in memory, whether or not it has read everything: for other nodes, which weigh it by position. */
+  peek(key: Buffer): Reading {
+    const { store, replica, clock } = this.#options;
+    const partition = this.#homeOf(key);
+    return { partition, position: replica.position(partition), found: store.get(key, clock.nowMs()) };
+  }
+
+  /** Rejects with `position_not_reached`, or `log_unavailable`, when the consistency asked for cannot be had in time. */
+  async readConsistently(key: Buffer, consistency: Consistency): Promise<Reading> {
+    if (consistency.level === 'local') return this.read(key);
+    const { replica, clock, readTimeoutMs } = this.#options;
+    const deadlineMs = clock.monotonicMs() + readTimeoutMs;
+    const partition = this.#homeOf(key);
+    const position =
+      consistency.level === 'session'
+        ? (consistency.positions.get(partition) ?? 0)
+        : await this.#endOf(partition, readTimeoutMs);
+    if (!(await replica.reaches(partition, position, Math.max(0, deadlineMs - clock.monotonicMs())))) {
+      throw new BitacoraError(
+        'position_not_reached',
+        `The node did not reach offset ${position} of partition ${partition} within ${readTimeoutMs} ms.`,
+      );
+    }
+    return this.read(key);
+  }
+
+  put(key: Buffer, value: Buffer, options: WriteOptions): Promise<Written> {
+    if (value.length > this.valueBytesMax) {
+      const detail = `The value has ${value.length} bytes, and ${this.valueBytesMax} are the limit (VALUE_BYTES_MAX).`;
+      return Promise.reject(new BitacoraError('value_too_large', detail));
+    }
+    return this.#write(key, value, options);
+  }
+
+  /** Idempotent: to delete a key that is not there is a write like any other. */
+  delete(key: Buffer, options: WriteOptions): Promise<Written> {
+    return this.#write(key, null, options);
+  }
+
+  async #write(key: Buffer, value: Buffer | null, options: WriteOptions): Promise<Written> {
+    const { log, replica, clock, readTimeoutMs } = this.#options;
+    if (replica.refusal !== undefined) {
+      throw new BitacoraError('topic_unusable', `Writes are not taken: ${replica.refusal}.`);
+    }
+    if (replica.partitions === undefined) {
+      throw new BitacoraError('log_unavailable', 'The log has not answered since the node started; try again later.');
+    }
+    const partition = this.#homeOf(key);
+    const headers = headersOf(options);
+    const record = { partition, key, value, timestampMs: clock.nowMs(), ...(headers === undefined ? {} : { headers }) };
+    const { offset, timestampMs } = await log.append(record);
+    // The log has it: from here on the write has succeeded, whatever this node still does with it.
+    let applied = replica.position(partition) > offset;
+    if (!applied && options.wait === 'applied' && replica.isCaughtUp(partition)) {
+      applied = await replica.reaches(partition, offset + 1, readTimeoutMs);
+    }
+    return { partition, offset, timestampMs, applied };
+  }
+
+  #homeOf(key: Buffer): number {
+    const { replica, partitioner } = this.#options;
+    if (key.length === 0) throw new BitacoraError('key_empty', 'A key has at least one byte.');
+    if (key.length > keyBytesMax) {
+      throw new BitacoraError('key_too_long', `The key has ${key.length} bytes, and ${keyBytesMax} are the limit.`);
+    }
+    const { partitions } = replica;
+    if (partitions === undefined) {
+      throw new BitacoraError('not_caught_up', 'The log has not answered since the node started; ask again later.');
+    }
+    return partitions === 1 ? 0 : partitioner(key, partitions);
+  }
+
+  async #endOf(partition: number, timeoutMs: number): Promise<number> {
+    const ends = await withDeadline(this.#endsLookup.next(), timeoutMs, this.#options.clock);
+    const bounds = ends?.find((candidate) => candidate.partition === partition);
+    if (bounds === undefined) {
+      throw new BitacoraError('log_unavailable', 'The log did not say in time where it ends; try again later.');
+    }
+    return bounds.end;
+  }
+}
+
+/** The promise's value, or undefined when it takes longer than `timeoutMs`. */
+function withDeadline<T>(promise: Promise<T>, timeoutMs: number, clock: Clock): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(timeoutMs, () => resolve(undefined));
+    promise.then(resolve, reject).finally(cancel);
+  });
+}
+
+function headersOf({ expiresAtMs, contentType }: WriteOptions): RecordHeaders | undefined {
+  if (expiresAtMs === undefined && contentType === undefined) return undefined;
+  const headers = new Map<string, Buffer>();
+  if (expiresAtMs !== undefined) headers.set(expiresAtHeader, Buffer.from(String(expiresAtMs), 'latin1'));
+  if (contentType !== undefined) headers.set(contentTypeHeader, Buffer.from(contentType, 'latin1'));
+  return headers;
+}

@@ -1,0 +1,220 @@
+import { type ErrorCode, errorTable } from '../kernel/errors.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The API's description (OpenAPI 3.1), served at /openapi.json. */
+export function openApi(version: string, valueBytesMax: number): Json {
+  const read = {
+    parameters: [keyParameter, consistencyParameter, positionHeader, acceptHeader, conditionHeader],
+    responses: {
+      200: { description: 'The value.', headers: metadataHeaders, content: valueContent },
+      304: { description: 'The client has this version.', headers: metadataHeaders },
+      ...problems([
+        'key_missing',
+        'key_empty',
+        'key_too_long',
+        'key_encoding',
+        'parameter_unknown',
+        'key_not_found',
+        'uri_too_long',
+        'not_caught_up',
+        'position_not_reached',
+      ]),
+    },
+  };
+  const peek = {
+    parameters: [keyParameter],
+    responses: {
+      200: { description: 'The value in this node’s memory.', headers: metadataHeaders, content: valueContent },
+      ...problems(['key_missing', 'key_not_found', 'not_caught_up']),
+    },
+  };
+  const write = {
+    parameters: [keyParameter, valueParameter, waitParameter, ttlParameter],
+    requestBody: {
+      description: `The value, at most ${valueBytesMax} bytes, in place of the parameter.`,
+      content: { 'application/octet-stream': {} },
+    },
+    responses: {
+      200: written,
+      ...problems([
+        'key_missing',
+        'value_missing',
+        'value_ambiguous',
+        'value_too_large',
+        'content_encoding_unsupported',
+        'log_unavailable',
+        'overloaded',
+        'topic_unusable',
+        'write_outcome_unknown',
+      ]),
+    },
+  };
+  const remove = {
+    parameters: [keyParameter, waitParameter],
+    responses: { 200: written, ...problems(['key_missing', 'log_unavailable', 'write_outcome_unknown']) },
+  };
+  return {
+    openapi: '3.1.0',
+    info: { title: 'bitacora', version, description: 'A compacted Kafka topic, served as a key-value database.' },
+    paths: {
+      '/rpc': {
+        get: { operationId: 'get', summary: 'Reads a key.', ...read },
+        head: { operationId: 'head', summary: 'Reads a key’s metadata.', ...read },
+        put: { operationId: 'put', summary: 'Sets a key.', ...write },
+        post: { operationId: 'post', summary: 'Sets a key.', ...write },
+        delete: { operationId: 'delete', summary: 'Deletes a key; one that is not there is not an error.', ...remove },
+      },
+      '/rpc/cluster': {
+        get: { operationId: 'peek', summary: 'What this node alone has; for other nodes.', ...peek },
+        head: { operationId: 'peekHead', summary: 'The metadata of what this node alone has.', ...peek },
+      },
+      '/health/live': page('live', 'Whether the process answers.', 'application/json'),
+      '/health/ready': {
+        get: {
+          operationId: 'ready',
+          summary: 'Whether the node has caught up with the log and keeps up.',
+          responses: {
+            200: { description: 'Ready.', content: { 'application/json': {} } },
+            503: { description: 'Not ready, and why.', content: { 'application/json': {} } },
+          },
+        },
+      },
+      '/metrics': page('metrics', 'Metrics in Prometheus’ text format.', 'text/plain'),
+      '/cluster': page('cluster', 'The nodes that this one knows of.', 'application/json'),
+      '/openapi.json': page('openapi', 'This document.', 'application/json'),
+    },
+    components: { schemas: { Value: valueSchema, Written: writtenSchema, Problem: problemSchema } },
+  };
+}
+
+const keyParameter = {
+  name: 'key',
+  in: 'query',
+  required: true,
+  description: '1 to 65,536 bytes; percent-encoding carries any byte.',
+  schema: { type: 'string', minLength: 1 },
+};
+const valueParameter = {
+  name: 'value',
+  in: 'query',
+  description: 'The value, in place of a body.',
+  schema: { type: 'string' },
+};
+const waitParameter = {
+  name: 'wait',
+  in: 'query',
+  description: 'applied: answer when this node’s reads see the write. logged: when the log has it.',
+  schema: { enum: ['applied', 'logged'], default: 'applied' },
+};
+const ttlParameter = {
+  name: 'ttlMs',
+  in: 'query',
+  description: 'Milliseconds after which the value is gone.',
+  schema: { type: 'integer', minimum: 1 },
+};
+const consistencyParameter = {
+  name: 'consistency',
+  in: 'query',
+  description:
+    'session waits for the positions in Bitacora-Position; linearizable for everything logged before the request.',
+  schema: { enum: ['local', 'session', 'linearizable'], default: 'local' },
+};
+const positionHeader = {
+  name: 'Bitacora-Position',
+  in: 'header',
+  description: 'For session reads: the positions that earlier answers carried, merged.',
+  schema: { type: 'string', examples: ['0:42,3:17'] },
+};
+const acceptHeader = {
+  name: 'Accept',
+  in: 'header',
+  description: 'application/octet-stream or text/plain for the raw bytes.',
+  schema: { type: 'string' },
+};
+const conditionHeader = { name: 'If-None-Match', in: 'header', schema: { type: 'string' } };
+
+function header(description: string): Json {
+  return { description, schema: { type: 'string' } };
+}
+
+const metadataHeaders = {
+  'Bitacora-Partition': header('The key’s partition.'),
+  'Bitacora-Offset': header('The offset of the value’s record.'),
+  'Bitacora-Timestamp': header('The record’s timestamp, in ms since the epoch.'),
+  'Bitacora-Source': header('log: from this node’s memory.'),
+  'Bitacora-Position': header('partition:position that this node has applied; send it back in session reads.'),
+  ETag: header('Validator of this version in this representation.'),
+};
+
+const valueSchema = {
+  type: 'object',
+  required: ['key', 'value', 'partition', 'offset', 'timestamp', 'source'],
+  properties: {
+    key: { type: 'string' },
+    keyEncoding: { const: 'base64' },
+    value: { type: 'string' },
+    encoding: { const: 'base64' },
+    partition: { type: 'integer' },
+    offset: { type: 'integer' },
+    timestamp: { type: 'integer' },
+    expiresAt: { type: 'integer' },
+    contentType: { type: 'string' },
+    source: { enum: ['log', 'peer'] },
+  },
+};
+const writtenSchema = {
+  type: 'object',
+  required: ['key', 'partition', 'offset', 'timestamp'],
+  properties: {
+    key: { type: 'string' },
+    keyEncoding: { const: 'base64' },
+    partition: { type: 'integer' },
+    offset: { type: 'integer' },
+    timestamp: { type: 'integer' },
+    applied: { const: false, description: 'There when this node’s reads do not see the write yet.' },
+  },
+};
+const problemSchema = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'code', 'detail'],
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { enum: Object.keys(errorTable) },
+    detail: { type: 'string' },
+  },
+};
+
+const valueContent = {
+  'application/json': { schema: { $ref: '#/components/schemas/Value' } },
+  'application/octet-stream': {},
+  'text/plain': {},
+};
+const written = {
+  description: 'The log has the write.',
+  content: { 'application/json': { schema: { $ref: '#/components/schemas/Written' } } },
+};
+
+/** The answers of some errors, one for each status. */
+function problems(codes: readonly ErrorCode[]): Json {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of codes) {
+    const { status } = errorTable[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, sharing]) => [
+      status,
+      {
+        description: sharing.map((code) => `\`${code}\`: ${errorTable[code].title}.`).join(' '),
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    ]),
+  );
+}
+
+function page(operationId: string, summary: string, mediaType: string): Json {
+  return { get: { operationId, summary, responses: { 200: { description: summary, content: { [mediaType]: {} } } } } };
+}

@@ -1,0 +1,28 @@
+import { BitacoraError } from '../kernel/errors.ts';
+
+const entriesMax = 4096;
+
+/** `Bitacora-Position` as an answer carries it: `partition:position`. */
+export function formatPosition(partition: number, position: number): string {
+  return `${partition}:${position}`;
+}
+
+/** `Bitacora-Position` as a client sends it back: `partition:position`, several with commas, the highest of each counts. */
+export function parsePositions(text: string): ReadonlyMap<number, number> {
+  const positions = new Map<number, number>();
+  const entries = text.split(',', entriesMax + 1);
+  if (entries.length > entriesMax) throw invalid();
+  for (const entry of entries) {
+    const [, partition, position] = /^ *(\d{1,6}):(\d{1,16}) *$/.exec(entry) ?? [];
+    if (partition === undefined || !Number.isSafeInteger(Number(position))) throw invalid();
+    positions.set(Number(partition), Math.max(Number(position), positions.get(Number(partition)) ?? 0));
+  }
+  return positions;
+}
+
+function invalid(): BitacoraError {
+  return new BitacoraError(
+    'parameter_invalid',
+    'Bitacora-Position is "partition:position", several separated by commas: send back what answers carried.',
+  );
+}

@@ -1,0 +1,61 @@
+import type { RequestHandler } from 'express';
+import type { Database } from '../database/database.ts';
+import { BitacoraError } from '../kernel/errors.ts';
+import type { Metrics } from '../kernel/metrics.ts';
+import { parseTarget } from './target.ts';
+
+export interface NodeIdentity {
+  /** `host:port` under which other nodes reach this one. */
+  readonly id: string;
+}
+
+/** The process answers; nothing else is claimed, so that an orchestrator does not restart nodes because Kafka is down. */
+export const liveHandler: RequestHandler = (request, response) => {
+  parseTarget(request.originalUrl, []);
+  response.json({ status: 'live' });
+};
+
+/** 200 once the node has caught up and keeps up, else 503; both say where it stands. */
+export function readyHandler(database: Database, isDraining: () => boolean): RequestHandler {
+  return (request, response) => {
+    parseTarget(request.originalUrl, []);
+    const { state, ready, reason, partitions, lagMs, logAnswers, progress } = database.status();
+    const serves = ready && !isDraining();
+    if (!serves) response.setHeader('Retry-After', '1');
+    response.status(serves ? 200 : 503).json({
+      status: serves ? 'ready' : 'not ready',
+      state: isDraining() ? 'draining' : state,
+      reason: isDraining() ? 'the node is shutting down' : reason,
+      lagMs: Math.round(lagMs),
+      logAnswers,
+      partitions,
+      progress,
+    });
+  };
+}
+
+/** The nodes of the cluster that this one knows of. */
+export function clusterHandler(database: Database, identity: NodeIdentity): RequestHandler {
+  return (request, response) => {
+    parseTarget(request.originalUrl, []);
+    const { state, ready, partitions } = database.status();
+    response.json({
+      members: [{ id: identity.id, url: `http://${identity.id}`, self: true, state, ready, partitions }],
+    });
+  };
+}
+
+export function metricsHandler(metrics: Metrics): RequestHandler {
+  return async (request, response) => {
+    parseTarget(request.originalUrl, []);
+    response.setHeader('Content-Type', metrics.contentType);
+    response.end(await metrics.text());
+  };
+}
+
+export function methodNotAllowed(allowed: readonly string[]): RequestHandler {
+  return (request, response) => {
+    response.setHeader('Allow', allowed.join(', '));
+    throw new BitacoraError('method_not_allowed', `${request.method} is not served here; ${allowed.join(', ')} are.`);
+  };
+}

@@ -1,0 +1,130 @@
+#!/usr/bin/env node
+import { readFileSync, realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Config, readArguments } from './config/config.ts';
+import { helpText } from './config/describe-options.ts';
+import { Database, keyBytesMax } from './database/database.ts';
+import { HttpServer } from './http/http-server.ts';
+import { systemClock } from './kernel/clock.ts';
+import { FatalError } from './kernel/errors.ts';
+import { Services } from './kernel/lifecycle.ts';
+import { createLogger, type Logger } from './kernel/logger.ts';
+import { Metrics } from './kernel/metrics.ts';
+import { KafkaLog } from './log/kafka/kafka-log.ts';
+import { partitioners } from './log/partitioner.ts';
+import { CatchUpReporter } from './replica/catch-up-reporter.ts';
+import { Replica } from './replica/replica.ts';
+import { MapStore } from './store/map-store.ts';
+import type { Store } from './store/store.ts';
+
+/** Room in a record batch for its header, a key of the greatest length and a record's own fields. */
+const batchOverheadBytes = keyBytesMax + 4096;
+/** Kafka's default, until the topic tells its own. */
+const deleteRetentionMs = 86_400_000;
+
+export interface Node {
+  readonly database: Database;
+  readonly store: Store;
+  readonly http: HttpServer;
+  /** Starts everything; rejects with a `FatalError` when it cannot. */
+  run(): Promise<void>;
+  /** Answers what is under way, then lets go of everything. */
+  stop(): Promise<void>;
+}
+
+/** Wires the rooms together. `onFatal` is called when the node finds out later that it cannot go on. */
+export function createNode(config: Config, logger: Logger, onFatal: (error: FatalError) => void): Node {
+  const clock = systemClock;
+  const metrics = new Metrics();
+  const partitioner = partitioners[config.partitioner];
+  const log = new KafkaLog({
+    connection: {
+      brokers: config.brokerList,
+      clientId: `bitacora-${config.nodeId}`,
+      tls: config.kafkaTls,
+      sasl: config.kafkaSasl,
+    },
+    topic: config.kafkaTopic,
+    groupId: `${config.kafkaTopic}-${config.nodename}-${config.apiPort}`,
+    writeTimeoutMs: config.writeTimeoutMs,
+    clock,
+    logger,
+    metrics,
+  });
+  const store = new MapStore(deleteRetentionMs);
+  const replica = new Replica({
+    log,
+    store,
+    partitioner,
+    settings: { partitions: config.kafkaPartitions, maxMessageBytes: config.valueBytesMax + batchOverheadBytes },
+    readyLagMaxMs: config.readyLagMaxMs,
+    clock,
+    logger,
+    metrics,
+    onFatal,
+  });
+  const { valueBytesMax, readTimeoutMs } = config;
+  const database = new Database({ log, store, replica, partitioner, valueBytesMax, readTimeoutMs, clock });
+  const reporter = new CatchUpReporter({
+    status: () => replica.status(),
+    terminal: process.stderr.isTTY ? process.stderr : undefined,
+    clock,
+    logger,
+  });
+  const http = new HttpServer({
+    database,
+    host: config.apiHost,
+    port: config.apiPort,
+    identity: { id: config.nodeId },
+    version: packageVersion(),
+    clock,
+    logger,
+    metrics,
+  });
+  // Ended in the reverse order: requests are answered while the replica still applies, and writes leave while there is a log.
+  const services = new Services([log, replica, reporter, http], logger);
+  return { database, store, http, run: () => services.run(), stop: () => services.stop() };
+}
+
+function packageVersion(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+async function main(): Promise<void> {
+  const command = readArguments(process.argv.slice(2), process.env);
+  if (command.kind === 'help') return void process.stdout.write(helpText());
+  if (command.kind === 'version') return void process.stdout.write(`${packageVersion()}\n`);
+
+  const { config } = command;
+  const logger = createLogger(config.logLevel, { terminal: process.stdout.isTTY });
+  const node = createNode(config, logger, endWith);
+
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    logger.info(`${signal}: answering what is under way, then stopping; a second signal stops at once`);
+    node.stop().then(
+      () => process.exit(0),
+      (error: unknown) => endWith(error),
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+
+  await node.run();
+  logger.info(
+    `bitacora ${packageVersion()} at http://${config.nodeId}/rpc, topic "${config.kafkaTopic}" on ${config.brokerList.join(',')}`,
+  );
+}
+
+/** One line for a person when it is the environment's fault; the stack when it is ours. */
+function endWith(error: unknown): void {
+  process.stderr.write(error instanceof FatalError ? `bitacora: ${error.message}\n` : `${(error as Error).stack}\n`);
+  process.exit(1);
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  main().catch(endWith);
+}

@@ -1,0 +1,84 @@
+import type { RecordHeaders, RecordSlices } from '../log/log.ts';
+import type { Partitioner } from '../log/partitioner.ts';
+import type { Store } from '../store/store.ts';
+
+/** Longest key that is served, in bytes. */
+export const keyBytesMax = 65_536;
+
+export const expiresAtHeader = 'bitacora-expires-at';
+export const contentTypeHeader = 'content-type';
+
+/** What became of the records read so far. Every record is counted in exactly one of them. */
+export interface ApplyCounters {
+  applied: number;
+  /** As old as, or older than, what the store holds under the key: a record read twice. */
+  superseded: number;
+  withoutKey: number;
+  /** Keys of more than `keyBytesMax` bytes. */
+  keyTooLong: number;
+  /** Outside the key's home partition: another producer partitions keys differently, or partitions were added. */
+  misplaced: number;
+}
+
+export interface ApplyContext {
+  readonly store: Store;
+  readonly partitioner: Partitioner;
+  readonly partitions: number;
+  readonly counters: ApplyCounters;
+  /** Highest record timestamp seen in each partition; -1 before the first. */
+  readonly newestMs: number[];
+}
+
+/**
+ * Applies records to the store: the whole step from log to map, and a pure function of the records, the store and `nowMs`
+ * (which only dates tombstones). What it skips, every node skips alike.
+ */
+export function applyRecords(context: ApplyContext, slices: RecordSlices, nowMs: number): void {
+  const { store, partitioner, partitions, counters, newestMs } = context;
+  const { partition, count, buffer, offsets, timestampsMs, keyStarts, keyLengths, valueStarts, valueLengths } = slices;
+  let newest = newestMs[partition] ?? -1;
+  for (let i = 0; i < count; i += 1) {
+    const timestampMs = timestampsMs[i]!;
+    if (timestampMs > newest) newest = timestampMs;
+    const keyLength = keyLengths[i]!;
+    if (keyLength <= 0) {
+      counters.withoutKey += 1;
+      continue;
+    }
+    if (keyLength > keyBytesMax) {
+      counters.keyTooLong += 1;
+      continue;
+    }
+    const keyStart = keyStarts[i]!;
+    const key = buffer.subarray(keyStart, keyStart + keyLength);
+    if (partitions > 1 && partitioner(key, partitions) !== partition) {
+      counters.misplaced += 1;
+      continue;
+    }
+    const offset = offsets[i]!;
+    const valueLength = valueLengths[i]!;
+    let changed: boolean;
+    if (valueLength < 0) {
+      changed = store.delete(key, partition, offset, nowMs);
+    } else {
+      const valueStart = valueStarts[i]!;
+      const headers = slices.headers?.get(i);
+      changed = store.put(key, buffer.subarray(valueStart, valueStart + valueLength), {
+        partition,
+        offset,
+        timestampMs,
+        expiresAtMs: headers && expiryOf(headers),
+        contentType: headers?.get(contentTypeHeader)?.toString('latin1'),
+      });
+    }
+    if (changed) counters.applied += 1;
+    else counters.superseded += 1;
+  }
+  newestMs[partition] = newest;
+}
+
+/** Milliseconds since the epoch in ASCII digits; anything else is no expiry. */
+function expiryOf(headers: RecordHeaders): number | undefined {
+  const text = headers.get(expiresAtHeader)?.toString('latin1');
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}

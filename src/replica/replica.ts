@@ -1,0 +1,439 @@
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import { Backoff, type Clock, pause } from '../kernel/clock.ts';
+import { BitacoraError, FatalError } from '../kernel/errors.ts';
+import type { Service } from '../kernel/lifecycle.ts';
+import type { Logger } from '../kernel/logger.ts';
+import type { Metrics } from '../kernel/metrics.ts';
+import type {
+  Log,
+  LogReader,
+  PartitionEnds,
+  ReadHandler,
+  RecordSlices,
+  TopicDescription,
+  TopicSettings,
+} from '../log/log.ts';
+import type { Partitioner } from '../log/partitioner.ts';
+import type { Store } from '../store/store.ts';
+import { type ApplyCounters, applyRecords } from './apply.ts';
+import { CatchUp, type CatchUpProgress } from './catch-up.ts';
+import { Lag } from './lag.ts';
+import { registerReplicaMetrics } from './metrics.ts';
+import { OffsetWaits } from './offset-waits.ts';
+import { inspectTopic, unfit, type Verdict, type Witness, warnings } from './topic-guard.ts';
+
+export interface ReplicaOptions {
+  readonly log: Log;
+  readonly store: Store;
+  readonly partitioner: Partitioner;
+  /** How the topic is made when it does not exist. */
+  readonly settings: TopicSettings;
+  readonly readyLagMaxMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** The node can never serve this topic: the process is to end with this message. */
+  readonly onFatal: (error: FatalError) => void;
+}
+
+export type ReplicaState =
+  /** The log has not answered yet. */
+  | 'connecting'
+  | 'catching-up'
+  | 'serving'
+  /** The topic guard found what only a person can mend; reads go on from memory, writes do not. */
+  | 'refused';
+
+export interface PartitionStatus {
+  readonly partition: number;
+  /** The next offset to apply. */
+  readonly position: number;
+  /** Where the partition ended when the log was last asked. */
+  readonly end: number;
+  readonly lag: number;
+}
+
+export interface ReplicaStatus {
+  readonly state: ReplicaState;
+  readonly ready: boolean;
+  /** Why it is not ready, for a person. */
+  readonly reason: string | undefined;
+  readonly partitions: readonly PartitionStatus[];
+  readonly lagMs: number;
+  /** Whether the log answered the last question. */
+  readonly logAnswers: boolean;
+  /** Only while catching up. */
+  readonly progress: CatchUpProgress | undefined;
+}
+
+/** What is known of the topic while it is being read; made anew by every rebuild. */
+interface Lineage {
+  readonly description: TopicDescription;
+  readonly positions: number[];
+  readonly newestMs: number[];
+  readonly catchUp: CatchUp;
+  readonly lag: Lag;
+  witnesses: (Witness | undefined)[];
+  caughtUpAtMs: number | undefined;
+}
+
+const watchEveryMs = 2_000;
+const guardEveryMs = 60_000;
+/** Entries looked at in each round: a million keys are swept in about a minute and a half, a few milliseconds a round. */
+const sweepEntries = 20_000;
+/** From this size on, a batch is followed by a turn of the event loop, so that a replay does not starve requests. */
+const yieldRecords = 1_000;
+/** A `delete.retention.ms` below this is not held against a node that lags: it would rebuild for ever. */
+const retentionFloorMs = 60_000;
+
+/**
+ * Keeps the store equal to the log: reads every partition from its beginning, applies record by record, and watches that the
+ * topic stays the one that was read.
+ */
+export class Replica implements Service {
+  readonly name = 'replica';
+  readonly #options: ReplicaOptions;
+  readonly #stopping = new AbortController();
+  readonly #waits: OffsetWaits;
+  readonly #counters: ApplyCounters = { applied: 0, superseded: 0, withoutKey: 0, keyTooLong: 0, misplaced: 0 };
+  #lineage: Lineage | undefined;
+  #reader: LogReader | undefined;
+  #refusal: string | undefined;
+  #logAnswers = false;
+  #rebuilds = 0;
+  #wakeWatch: () => void = () => {};
+  #disturbed = false;
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+    this.#waits = new OffsetWaits(options.clock);
+    registerReplicaMetrics(options.metrics, {
+      status: () => this.status(),
+      counters: this.#counters,
+      store: options.store,
+      rebuilds: () => this.#rebuilds,
+    });
+  }
+
+  async run(): Promise<void> {
+    this.#done = this.#live();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wakeWatch();
+    await this.#reader?.stop();
+    this.#waits.abandon();
+    await this.#done;
+  }
+
+  /** Partitions of the topic; undefined until the log has told. */
+  get partitions(): number | undefined {
+    return this.#lineage?.positions.length;
+  }
+
+  /** The applied position of a partition: the next offset to apply. */
+  position(partition: number): number {
+    return this.#lineage?.positions[partition] ?? 0;
+  }
+
+  isCaughtUp(partition: number): boolean {
+    return this.#lineage?.catchUp.isCaughtUp(partition) ?? false;
+  }
+
+  /** Why writes are not taken, for a person; undefined when they are. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** Whether the applied position of `partition` is at `position` within `timeoutMs`. */
+  async reaches(partition: number, position: number, timeoutMs: number): Promise<boolean> {
+    if (this.position(partition) >= position) return true;
+    return this.#waits.wait(partition, position, timeoutMs);
+  }
+
+  status(): ReplicaStatus {
+    const { clock, readyLagMaxMs } = this.#options;
+    const lineage = this.#lineage;
+    const logAnswers = this.#logAnswers;
+    if (lineage === undefined) {
+      const reason = this.#refusal ?? 'the log has not answered yet';
+      const state = this.#refusal === undefined ? 'connecting' : 'refused';
+      return { state, ready: false, reason, partitions: [], lagMs: 0, logAnswers, progress: undefined };
+    }
+    const partitions = lineage.positions.map((position, partition) => {
+      const end = Math.max(lineage.lag.end(partition) ?? position, position);
+      return { partition, position, end, lag: end - position };
+    });
+    const lagMs = lineage.lag.ms(clock.monotonicMs());
+    const common = { partitions, lagMs, logAnswers };
+    if (this.#refusal !== undefined) {
+      return { ...common, state: 'refused', ready: false, reason: this.#refusal, progress: undefined };
+    }
+    if (!lineage.catchUp.done) {
+      const progress = lineage.catchUp.progress(lineage.positions, clock.monotonicMs());
+      return { ...common, state: 'catching-up', ready: false, reason: 'the node is reading the log', progress };
+    }
+    const late = lagMs > readyLagMaxMs;
+    const reason = late ? `the node is ${Math.round(lagMs)} ms behind the log` : undefined;
+    return { ...common, state: 'serving', ready: !late, reason, progress: undefined };
+  }
+
+  async #live(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        if (!(await this.#bringUp())) continue;
+      } catch (error) {
+        if (!signal.aborted) this.#options.onFatal(asFatal(error));
+        return;
+      }
+      const reason = await this.#watch();
+      await this.#reader?.stop();
+      this.#reader = undefined;
+      if (reason === undefined) return;
+      this.#rebuilds += 1;
+      this.#options.logger.error(`${reason}: what is in memory is dropped and the topic is read from its beginning`);
+      this.#lineage = undefined;
+      this.#refusal = undefined;
+      this.#options.store.clear();
+      this.#waits.abandon();
+    }
+  }
+
+  /** From nothing to reading: false when the replica was stopped meanwhile. Rejects when the topic can never be served. */
+  async #bringUp(): Promise<boolean> {
+    const { log, store, settings, clock, logger } = this.#options;
+    const opening = await this.#untilAnswered(async () => {
+      const description = await log.describe();
+      if (description !== undefined) return { description, ends: await log.ends() };
+      await log.create(settings);
+      logger.info(`created the topic, with ${settings.partitions} partition(s) and cleanup.policy=compact`);
+      return undefined;
+    });
+    if (opening === undefined) return false;
+    const { description, ends } = opening;
+    const reason = unfit(description);
+    if (reason !== undefined) throw new FatalError(reason);
+    for (const warning of warnings(description, settings)) logger.warn(warning);
+    store.tombstoneRetentionMs = description.deleteRetentionMs;
+    const positions = ends.map(({ earliest }) => earliest);
+    const targets = ends.map(({ end }) => end);
+    const lineage: Lineage = {
+      description,
+      positions,
+      newestMs: positions.map(() => -1),
+      catchUp: new CatchUp(positions, targets, clock.monotonicMs()),
+      lag: new Lag(),
+      witnesses: [],
+      caughtUpAtMs: undefined,
+    };
+    this.#lineage = lineage;
+    this.#sight(lineage, ends);
+    this.#reader = log.read(positions, this.#handlerFor(lineage));
+    return true;
+  }
+
+  /** Asks until the log answers something, with growing pauses and one line each. undefined once stopped. */
+  async #untilAnswered<T>(ask: () => Promise<T | undefined>): Promise<T | undefined> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#stopping;
+    const backoff = new Backoff(500, 30_000);
+    while (!signal.aborted) {
+      try {
+        const answer = await ask();
+        this.#logAnswers = true;
+        if (answer !== undefined) return answer;
+      } catch (error) {
+        this.#logAnswers = false;
+        if (!(error instanceof BitacoraError) || error.code !== 'log_unavailable') throw error;
+        const delayMs = backoff.nextMs();
+        logger.warn(`${error.detail}; trying again in ${(delayMs / 1000).toFixed(1)} s`);
+        await pause(clock, delayMs, signal);
+      }
+    }
+    return undefined;
+  }
+
+  #handlerFor(lineage: Lineage): ReadHandler {
+    const { store, partitioner, clock } = this.#options;
+    const context = {
+      store,
+      partitioner,
+      partitions: lineage.positions.length,
+      counters: this.#counters,
+      newestMs: lineage.newestMs,
+    };
+    return {
+      onBatch: async (slices: RecordSlices) => {
+        applyRecords(context, slices, clock.nowMs());
+        this.#advance(lineage, slices.partition, slices.nextOffset);
+        if (slices.count >= yieldRecords) await yieldToEventLoop();
+      },
+      onGap: (partition, nextOffset) => this.#advance(lineage, partition, nextOffset),
+      onDisturbance: (reason) => {
+        this.#options.logger.warn(`${reason}; looking at the topic`);
+        this.#disturbed = true;
+        this.#wakeWatch();
+      },
+    };
+  }
+
+  #advance(lineage: Lineage, partition: number, position: number): void {
+    if (position <= (lineage.positions[partition] ?? 0)) return;
+    lineage.positions[partition] = position;
+    lineage.lag.advance(partition, position);
+    this.#waits.advance(partition, position);
+    if (lineage.catchUp.done) return;
+    lineage.catchUp.advance(partition, position);
+    if (lineage.catchUp.done) this.#wakeWatch();
+  }
+
+  #sight(lineage: Lineage, ends: readonly PartitionEnds[]): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const { partition, end } of ends) {
+      lineage.lag.sighted(partition, end, nowMs);
+      lineage.lag.advance(partition, lineage.positions[partition] ?? 0);
+    }
+    if (lineage.catchUp.done && lineage.lag.ms(nowMs) === 0) lineage.caughtUpAtMs = nowMs;
+  }
+
+  /** Watches the topic until the replica is stopped (undefined) or must be rebuilt (the reason). */
+  async #watch(): Promise<string | undefined> {
+    const { clock, store } = this.#options;
+    const { signal } = this.#stopping;
+    let guardAtMs = 0;
+    while (!signal.aborted) {
+      store.sweep(clock.nowMs(), sweepEntries);
+      const lineage = this.#lineage!;
+      const firstWitnesses = lineage.catchUp.done && lineage.witnesses.length === 0;
+      const guardIsDue =
+        clock.monotonicMs() >= guardAtMs || firstWitnesses || this.#disturbed || this.#refusal !== undefined;
+      if (guardIsDue) guardAtMs = clock.monotonicMs() + guardEveryMs;
+      this.#disturbed = false;
+      const reason = await this.#look(lineage, guardIsDue);
+      if (reason !== undefined) return reason;
+      await this.#nextRound();
+    }
+    return undefined;
+  }
+
+  /** One look at the topic; a reason means rebuild. */
+  async #look(lineage: Lineage, guardIsDue: boolean): Promise<string | undefined> {
+    const { log, logger } = this.#options;
+    try {
+      // The position first: the end that is read afterwards cannot be below it in the same log.
+      const positions = [...lineage.positions];
+      const ends = await log.ends();
+      this.#setLogAnswers(true);
+      const shrunk = ends.some(({ partition, earliest, end }) => {
+        const position = positions[partition] ?? 0;
+        return end < position || earliest > position;
+      });
+      const cutOff = this.#cutOff(lineage, positions, ends);
+      if (cutOff !== undefined) return cutOff;
+      this.#sight(lineage, ends);
+      if (guardIsDue || shrunk || ends.length !== positions.length) {
+        const verdict = await this.#guard(lineage, positions, ends);
+        const wasRefused = this.#refusal !== undefined;
+        if (verdict.kind === 'rebuild') return verdict.reason;
+        if (verdict.kind === 'refuse') this.#refuse(verdict.reason);
+        // Whatever was wrong with the topic may have cost records.
+        else if (wasRefused) return 'the topic is usable again';
+      }
+      return undefined;
+    } catch (error) {
+      this.#setLogAnswers(false, error);
+      logger.debug({ err: error }, 'the log did not answer');
+      if (!(await this.#topicExists())) this.#refuse('the topic no longer exists');
+      return undefined;
+    }
+  }
+
+  async #guard(lineage: Lineage, positions: readonly number[], ends: readonly PartitionEnds[]): Promise<Verdict> {
+    const { log, store } = this.#options;
+    const description = await log.describe();
+    const verdict = inspectTopic(
+      {
+        clusterId: lineage.description.clusterId,
+        partitions: positions.length,
+        positions,
+        witnesses: lineage.witnesses,
+      },
+      { description, ends, witnessOffsets: await this.#offsetsAt(lineage.witnesses) },
+    );
+    if (verdict.kind === 'sound' && description !== undefined) {
+      store.tombstoneRetentionMs = description.deleteRetentionMs;
+      if (lineage.catchUp.done) lineage.witnesses = await this.#takeWitnesses(lineage);
+    }
+    return verdict;
+  }
+
+  #offsetsAt(witnesses: readonly (Witness | undefined)[]): Promise<(number | undefined)[]> {
+    return Promise.all(
+      witnesses.map((witness, partition) =>
+        witness === undefined ? undefined : this.#options.log.firstOffsetSince(partition, witness.timestampMs),
+      ),
+    );
+  }
+
+  #takeWitnesses(lineage: Lineage): Promise<(Witness | undefined)[]> {
+    return Promise.all(
+      lineage.newestMs.map(async (timestampMs, partition) =>
+        timestampMs < 0
+          ? undefined
+          : { timestampMs, offset: await this.#options.log.firstOffsetSince(partition, timestampMs) },
+      ),
+    );
+  }
+
+  /**
+   * A node that was behind for longer than the log keeps tombstones may have missed some for good. Nothing but reading
+   * everything again brings it back in line.
+   */
+  #cutOff(lineage: Lineage, positions: readonly number[], ends: readonly PartitionEnds[]): string | undefined {
+    const { store, clock } = this.#options;
+    const retentionMs = Math.max(store.tombstoneRetentionMs, retentionFloorMs);
+    const { caughtUpAtMs } = lineage;
+    if (caughtUpAtMs === undefined || clock.monotonicMs() - caughtUpAtMs <= retentionMs) return undefined;
+    if (ends.every(({ partition, end }) => end <= (positions[partition] ?? 0))) return undefined;
+    return `the node was behind the log for longer than delete.retention.ms (${store.tombstoneRetentionMs})`;
+  }
+
+  async #topicExists(): Promise<boolean> {
+    try {
+      return (await this.#options.log.describe()) !== undefined;
+    } catch {
+      return true;
+    }
+  }
+
+  #refuse(reason: string): void {
+    if (this.#refusal === reason) return;
+    this.#refusal = reason;
+    this.#options.logger.error(`${reason}; the node says that it is not ready and takes no writes`);
+  }
+
+  #setLogAnswers(answers: boolean, error?: unknown): void {
+    if (answers === this.#logAnswers) return;
+    this.#logAnswers = answers;
+    const { logger } = this.#options;
+    if (answers) logger.info('the log answers again');
+    else logger.warn(`${(error as Error).message}; reads go on from memory`);
+  }
+
+  /** Ends when the next look is due, or something calls for one at once. */
+  async #nextRound(): Promise<void> {
+    const wake = new AbortController();
+    this.#wakeWatch = () => wake.abort();
+    if (this.#stopping.signal.aborted || this.#disturbed) return;
+    await pause(this.#options.clock, watchEveryMs, wake.signal);
+  }
+}
+
+function asFatal(error: unknown): FatalError {
+  if (error instanceof FatalError) return error;
+  const message = error instanceof BitacoraError ? error.detail : `reading the topic failed: ${String(error)}`;
+  return new FatalError(message, { cause: error });
+}
