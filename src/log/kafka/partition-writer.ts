@@ -15,6 +15,21 @@ export interface PartitionWriterOptions {
   readonly logger: Logger;
 }
 
+/** One producer identity, from its connection to the loss of it. */
+interface Incarnation {
+  readonly producer: Producer;
+  readonly watch: ProduceWatch;
+  readonly connected: Promise<void>;
+  /** Records appended under this identity, which is the next sequence. */
+  sent: number;
+}
+
+/**
+ * One attempt. kafkajs refuses an idempotent producer with fewer than one retry; NaN is less than nothing, in that check as in
+ * the loop that counts retries.
+ */
+const noRetries = Number.NaN;
+
 /** The answer does not say whether the records are in the log: the leader has them, or a broker gave up waiting. */
 const ambiguous = new Set(['REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'UNKNOWN', 'NETWORK_EXCEPTION']);
 /** The broker and the producer disagree on what came before: refused, and only a new producer identity goes on. */
@@ -41,7 +56,7 @@ const sequenceMax = 2 ** 31 - 2 ** 24;
  */
 export class PartitionWriter implements BatchSender {
   readonly #options: PartitionWriterOptions;
-  #producer: { producer: Producer; watch: ProduceWatch; connected: Promise<void>; sent: number } | undefined;
+  #producer: Incarnation | undefined;
 
   constructor(options: PartitionWriterOptions) {
     this.#options = options;
@@ -50,8 +65,9 @@ export class PartitionWriter implements BatchSender {
   async send(batch: readonly AppendRecord[]): Promise<SendOutcome> {
     const { topic, partition, requestTimeoutMs } = this.#options;
     if (this.#producer !== undefined && this.#producer.sent + batch.length > sequenceMax) this.forget();
-    const current = this.#open();
+    let current: Incarnation;
     try {
+      current = this.#open();
       await current.connected;
     } catch (error) {
       this.forget();
@@ -104,7 +120,7 @@ export class PartitionWriter implements BatchSender {
     }
   }
 
-  #open() {
+  #open(): Incarnation {
     if (this.#producer === undefined) {
       const { connection, logger, requestTimeoutMs } = this.#options;
       const watch = new ProduceWatch();
@@ -115,6 +131,7 @@ export class PartitionWriter implements BatchSender {
       });
       const producer = kafka.producer({
         idempotent: true,
+        retry: { retries: noRetries },
         maxInFlightRequests: 1,
         allowAutoTopicCreation: false,
         createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
