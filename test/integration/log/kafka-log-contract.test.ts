@@ -1,0 +1,11 @@
+import { makeKafkaLog } from '../../support/kafka-log.ts';
+import { sharedKafka } from '../../support/kafka/kafka.ts';
+import { freshTopicName } from '../../support/kafka/topics.ts';
+import { logContract } from '../../support/log-contract.ts';
+
+describe('log contract: Kafka', () => {
+  logContract(async (context) => {
+    const kafka = await sharedKafka(context);
+    return async () => makeKafkaLog(kafka, freshTopicName('log'));
+  });
+});
