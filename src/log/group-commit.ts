@@ -9,7 +9,7 @@ export type SendOutcome =
   | { readonly kind: 'not-sent'; readonly error: unknown }
   /**
    * The log answered that it did not append. `retry` says what may help: the same batch later; the same batch, but no longer
-   * recognized as a repetition (`anew`); its records one by one (one of them may be at fault); or nothing.
+   * recognized as a repetition (`anew`); the batch in two halves (it is too large, or one record is at fault); or nothing.
    */
   | { readonly kind: 'rejected'; readonly retry: 'same' | 'anew' | 'split' | 'never'; readonly error: BitacoraError }
   /** It left, and no answer says what became of it. */
@@ -158,32 +158,41 @@ export class GroupCommit {
     return batch;
   }
 
-  async #commit(batch: readonly Pending[]): Promise<void> {
+  async #commit(taken: readonly Pending[]): Promise<void> {
     const { clock } = this.#options;
-    const records = batch.map((pending) => pending.record);
     const backoff = new Backoff(50, 1_000);
+    let batch = taken;
     let mayBeAppended = false;
     for (;;) {
+      // A batch that may be in the log is repeated as it was. One that is not goes without those that nobody waits for any
+      // more: they have been told that they were not written.
+      if (!mayBeAppended) batch = batch.filter((pending) => pending.state !== 'settled');
+      if (this.#stopping.signal.aborted || batch.every((pending) => pending.state === 'settled')) {
+        this.#giveUp(batch, mayBeAppended, this.#unavailable());
+        if (this.#isDown()) await this.#awaitLog();
+        return;
+      }
       for (const pending of batch) if (pending.state === 'queued') pending.state = 'sent';
-      const outcome = await this.#sender.send(records);
+      const outcome = await this.#sender.send(batch.map((pending) => pending.record));
       if (outcome.kind === 'appended') {
         this.#failingSinceMs = undefined;
         this.#succeed(batch, outcome.baseOffset, outcome.logAppendTimeMs);
         return;
       }
       mayBeAppended ||= outcome.kind === 'unknown';
-      if (outcome.kind === 'rejected' && outcome.retry === 'anew' && mayBeAppended) {
-        this.#giveUp(batch, mayBeAppended, outcome.error);
-        return;
-      }
-      if (outcome.kind === 'rejected' && (outcome.retry === 'split' || outcome.retry === 'never')) {
-        this.#failingSinceMs = undefined;
-        if (outcome.retry === 'split' && batch.length > 1 && !mayBeAppended) {
-          for (const pending of batch) if (pending.state !== 'settled') await this.#commit([pending]);
-        } else {
-          this.#giveUp(batch, mayBeAppended, outcome.error);
+      if (outcome.kind === 'rejected') {
+        const { retry, error } = outcome;
+        if (retry === 'split' && batch.length > 1 && !mayBeAppended) {
+          this.#failingSinceMs = undefined;
+          const half = Math.ceil(batch.length / 2);
+          for (const part of [batch.slice(0, half), batch.slice(half)]) await this.#commit(part);
+          return;
         }
-        return;
+        if (retry === 'split' || retry === 'never' || (retry === 'anew' && mayBeAppended)) {
+          this.#failingSinceMs = undefined;
+          this.#giveUp(batch, mayBeAppended, error);
+          return;
+        }
       }
       this.#lastError = outcome.error;
       this.#failingSinceMs ??= clock.monotonicMs();
@@ -192,12 +201,7 @@ export class GroupCommit {
         this.#refuseQueued();
         if (!mayBeAppended) for (const pending of batch) this.#fail(pending, this.#unavailable());
       }
-      if (this.#stopping.signal.aborted || batch.every((pending) => pending.state === 'settled')) {
-        this.#giveUp(batch, mayBeAppended, this.#unavailable());
-        if (this.#isDown()) await this.#awaitLog();
-        return;
-      }
-      await pause(clock, backoff.nextMs(), this.#stopping.signal);
+      if (mayBeAppended || !this.#isDown()) await pause(clock, backoff.nextMs(), this.#stopping.signal);
     }
   }
 

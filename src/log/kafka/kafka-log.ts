@@ -96,7 +96,7 @@ export class KafkaLog implements Log {
         return Number.isSafeInteger(value) ? value : fallback;
       };
       const maxMessageBytes = number('max.message.bytes', 1_048_588);
-      this.#batchBytesMax = Math.min(batchBytesMax, Math.max(1, maxMessageBytes - batchHeaderBytes));
+      this.#limitBatches(maxMessageBytes);
       return {
         topic,
         clusterId,
@@ -115,6 +115,7 @@ export class KafkaLog implements Log {
     await this.#ask('to create the topic', async (admin) => {
       const { brokers } = await admin.describeCluster();
       const replicationFactor = Math.min(3, brokers.length);
+      this.#limitBatches(settings.maxMessageBytes);
       // kafkajs answers false, not an error, when the topic has come to exist meanwhile.
       await admin.createTopics({
         waitForLeaders: true,
@@ -192,6 +193,11 @@ export class KafkaLog implements Log {
     });
     if (this.#draining) commit.stop();
     return { commit, writer };
+  }
+
+  /** For the writers made from now on. */
+  #limitBatches(maxMessageBytes: number): void {
+    this.#batchBytesMax = Math.min(batchBytesMax, Math.max(1, maxMessageBytes - batchHeaderBytes));
   }
 
   /** `host:port` of each partition's leader; undefined for one without. */
