@@ -1,6 +1,6 @@
-import { makeKafkaLog } from '../../support/kafka-log.ts';
 import { sharedKafka } from '../../support/kafka/kafka.ts';
 import { freshTopicName } from '../../support/kafka/topics.ts';
+import { makeKafkaLog } from '../../support/kafka-log.ts';
 import { logContract } from '../../support/log-contract.ts';
 
 describe('log contract: Kafka', () => {
