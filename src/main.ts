@@ -63,8 +63,17 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
     metrics,
     onFatal,
   });
-  const { valueBytesMax, readTimeoutMs } = config;
-  const database = new Database({ log, store, replica, partitioner, valueBytesMax, readTimeoutMs, clock });
+  const { valueBytesMax, readTimeoutMs, writeTimeoutMs } = config;
+  const database = new Database({
+    log,
+    store,
+    replica,
+    partitioner,
+    valueBytesMax,
+    readTimeoutMs,
+    writeTimeoutMs,
+    clock,
+  });
   const reporter = new CatchUpReporter({
     status: () => replica.status(),
     terminal: process.stderr.isTTY ? process.stderr : undefined,

@@ -15,7 +15,10 @@ export interface DatabaseOptions {
   readonly replica: Replica;
   readonly partitioner: Partitioner;
   readonly valueBytesMax: number;
+  /** Bound of a consistent read's wait. */
   readonly readTimeoutMs: number;
+  /** Bound of a write, the wait for its application included. */
+  readonly writeTimeoutMs: number;
   readonly clock: Clock;
 }
 
@@ -127,7 +130,8 @@ export class Database {
   }
 
   async #write(key: Buffer, value: Buffer | null, options: WriteOptions): Promise<Written> {
-    const { log, replica, clock, readTimeoutMs } = this.#options;
+    const { log, replica, clock, writeTimeoutMs } = this.#options;
+    const deadlineMs = clock.monotonicMs() + writeTimeoutMs;
     if (replica.refusal !== undefined) {
       throw new BitacoraError('topic_unusable', `Writes are not taken: ${replica.refusal}.`);
     }
@@ -141,7 +145,7 @@ export class Database {
     // The log has it: from here on the write has succeeded, whatever this node still does with it.
     let applied = replica.position(partition) > offset;
     if (!applied && options.wait === 'applied' && replica.isCaughtUp(partition)) {
-      applied = await replica.reaches(partition, offset + 1, readTimeoutMs);
+      applied = await replica.reaches(partition, offset + 1, Math.max(0, deadlineMs - clock.monotonicMs()));
     }
     return { partition, offset, timestampMs, applied };
   }

@@ -212,7 +212,7 @@ export class GroupCommit {
 
   /** Nothing gets through and nothing is in flight: asks until the log answers, so that writes are taken again. */
   async #awaitLog(): Promise<void> {
-    const backoff = new Backoff(250, 5_000);
+    const backoff = new Backoff(250, 2_000);
     while (!this.#draining) {
       try {
         await this.#sender.probe();

@@ -3,8 +3,8 @@ import { expect } from 'chai';
 import type { Node } from '../../src/main.ts';
 import { storeDigest } from '../support/digest.ts';
 import { type Kafka, sharedKafka } from '../support/kafka/kafka.ts';
-import { createTopic, freshTopicName, produceRaw, rawRecords } from '../support/kafka/topics.ts';
 import { kafkaTools } from '../support/kafka/tools.ts';
+import { createTopic, freshTopicName, produceRaw, rawRecords } from '../support/kafka/topics.ts';
 import { nodeInProcess } from '../support/node-in-process.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
@@ -63,7 +63,8 @@ describe('replay of a real topic', () => {
     const held = new Map([...node.store.entries(0)].map(([key, { value }]) => [key.toString(), value.toString()]));
     const live = [...expected].filter(([, value]) => value !== null);
     expect(held.size).to.equal(live.length);
-    for (const [key, value] of live) if (held.get(key) !== value) expect.fail(`${key} is ${held.get(key)}, not ${value}`);
+    for (const [key, value] of live)
+      if (held.get(key) !== value) expect.fail(`${key} is ${held.get(key)}, not ${value}`);
     expect(node.store.size.tombstones).to.equal(keys - live.length);
   });
 
@@ -141,7 +142,10 @@ describe('replay of a real topic', () => {
       // Not --sync, and with a linger: so that a batch holds many records.
       const args = ['--bootstrap-server', kafka.brokerList, '--topic', topic, '--timeout', '50'];
       const keyed = ['--property', 'parse.key=true', '--property', 'key.separator=='];
-      const run = ['org.apache.kafka.tools.ConsoleProducer', [...args, '--compression-codec', codec, ...keyed]] as const;
+      const run = [
+        'org.apache.kafka.tools.ConsoleProducer',
+        [...args, '--compression-codec', codec, ...keyed],
+      ] as const;
       await tools.run(run[0], [...run[1]], lines.map((line) => `${line}\n`).join(''));
     }
     const node = await start(topic);
@@ -167,7 +171,10 @@ describe('replay of a real topic', () => {
     const { stdout } = await tools.run('org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', [
       ...['--bootstrap-server', kafka.brokerList, '--describe', '--group', `${topic}-127.0.0.1-${node.port}`],
     ]);
-    const [, , , offset, end, lag] = stdout.split('\n').find((line) => line.includes(`${topic} `))!.split(/\s+/);
+    const [, , , offset, end, lag] = stdout
+      .split('\n')
+      .find((line) => line.includes(`${topic} `))!
+      .split(/\s+/);
     expect([offset, end, lag]).to.deep.equal(['2', '2', '0']);
   });
 });

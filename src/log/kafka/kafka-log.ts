@@ -59,7 +59,11 @@ export class KafkaLog implements Log {
     registerCodecs();
     const { connection, logger } = options;
     this.#admin = kafkaClient(connection, logger, { requestTimeoutMs: adminTimeoutMs, retries: 1 }).admin();
-    this.#consumerClient = kafkaClient(connection, logger, { requestTimeoutMs: fetchTimeoutMs, retries: 3 });
+    this.#consumerClient = kafkaClient(connection, logger, {
+      requestTimeoutMs: fetchTimeoutMs,
+      // See KafkaReader: a consumer is to outlive the loss of its brokers.
+      retries: Number.MAX_SAFE_INTEGER,
+    });
     this.#registerMetrics();
   }
 

@@ -103,7 +103,14 @@ export class KafkaReader implements LogReader {
       maxWaitTimeInMs: 500,
       maxBytesPerPartition,
       maxBytes: maxBytesPerPartition * positions.length,
-      retry: { retries: 3, restartOnFailure: async () => false },
+      // A consumer that outlives the loss of its brokers keeps its place in the group; a new one would have to wait until the
+      // group has given up the old one.
+      retry: {
+        retries: Number.MAX_SAFE_INTEGER,
+        initialRetryTime: 250,
+        maxRetryTime: 2_000,
+        restartOnFailure: async () => false,
+      },
     });
   }
 
