@@ -39,7 +39,7 @@ const batchBytesMax = 1024 * 1024;
 const batchRecordsMax = 10_000;
 /** Leaves room under a topic's max.message.bytes for the batch's own header (61 bytes) and for long lengths. */
 const batchHeaderBytes = 1024;
-const stopWithinMs = 5_000;
+const stopWithinMs = 2_000;
 
 /** The log in a Kafka topic, through kafkajs. Only this folder knows kafkajs. */
 export class KafkaLog implements Log {

@@ -33,7 +33,7 @@ const partitionBytesMax = 10 * mebibyte;
 const sessionTimeoutMs = 6_000;
 const commitEveryMs = 5_000;
 const probeEveryMs = 500;
-const stopWithinMs = 5_000;
+const stopWithinMs = 2_000;
 
 /**
  * Reads every partition through a kafkajs consumer group of its own, from the given positions and never from a committed
@@ -244,7 +244,8 @@ export class KafkaReader implements LogReader {
       await pause(clock, everyMs, signal);
       if (signal.aborted) return;
       try {
-        await task();
+        // A task may be a call that kafkajs repeats for as long as the broker is away.
+        await Promise.race([task(), aborted(signal)]);
       } catch (error) {
         logger.debug({ err: error }, 'a background task of the log reader failed');
       }
