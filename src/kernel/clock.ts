@@ -33,6 +33,19 @@ export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 }
 
 /**
+ * The promise's value, or undefined as soon as `signal` aborts. What the promise does afterwards is nobody's business. Unlike
+ * `Promise.race` against a promise that lives as long as the program, it leaves nothing behind.
+ */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => resolve(undefined);
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}
+
+/**
  * Delays that double from `firstMs` to `capMs`, each with up to a fifth taken off at random, so that many nodes that lost
  * the same server do not return to it at the same instant.
  */

@@ -21,8 +21,9 @@ export class CatchUp {
 
   /** `starts` and `targets` by partition. */
   constructor(starts: readonly number[], targets: readonly number[], startedMs: number) {
-    this.#starts = starts;
-    this.#targets = targets;
+    // Copies: a caller's array of positions goes on changing.
+    this.#starts = [...starts];
+    this.#targets = [...targets];
     this.#startedMs = startedMs;
     this.#behind = new Set(targets.keys());
     for (const [partition, start] of starts.entries()) this.advance(partition, start);

@@ -1,5 +1,5 @@
 import type { Batch, Consumer, EachBatchPayload, IHeaders, Kafka, KafkaMessage } from 'kafkajs';
-import { Backoff, type Clock, pause } from '../../kernel/clock.ts';
+import { Backoff, type Clock, pause, unlessAborted } from '../../kernel/clock.ts';
 import { rootMessage } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { LogReader, PartitionEnds, ReadHandler, RecordHeaders } from '../log.ts';
@@ -128,13 +128,13 @@ export class KafkaReader implements LogReader {
       await consumer.subscribe({ topic, fromBeginning: true });
       await consumer.run({ autoCommit: false, eachBatch: (payload) => this.#onBatch(consumer, payload) });
     };
-    await Promise.race([start(), crashed, aborted(signal)]);
+    await unlessAborted(Promise.race([start(), crashed]), signal);
     if (signal.aborted) return;
     const background = new AbortController();
     const committing = this.#repeat(background.signal, commitEveryMs, () => this.#commit(consumer));
     const probing = this.#repeat(background.signal, probeEveryMs, () => this.#probeTail());
     try {
-      await Promise.race([crashed, aborted(signal)]);
+      await unlessAborted(crashed, signal);
       await Promise.race([this.#commit(consumer), pause(this.#options.clock, stopWithinMs)]);
     } finally {
       background.abort();
@@ -245,7 +245,7 @@ export class KafkaReader implements LogReader {
       if (signal.aborted) return;
       try {
         // A task may be a call that kafkajs repeats for as long as the broker is away.
-        await Promise.race([task(), aborted(signal)]);
+        await unlessAborted(task(), signal);
       } catch (error) {
         logger.debug({ err: error }, 'a background task of the log reader failed');
       }
@@ -284,11 +284,4 @@ function asHeaders(headers: IHeaders | undefined): RecordHeaders | undefined {
     result.set(name, Buffer.isBuffer(value) ? value : Buffer.from(value));
   }
   return result;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
