@@ -3,7 +3,8 @@ import { BitacoraError } from '../kernel/errors.ts';
 import type { Log, RecordHeaders } from '../log/log.ts';
 import type { Partitioner } from '../log/partitioner.ts';
 import { contentTypeHeader, expiresAtHeader, keyBytesMax } from '../replica/apply.ts';
-import type { Replica, ReplicaStatus } from '../replica/replica.ts';
+import type { Replica } from '../replica/replica.ts';
+import type { ReplicaStatus } from '../replica/status.ts';
 import type { Store, StoredValue } from '../store/store.ts';
 import { EndsLookup } from './ends-lookup.ts';
 

@@ -2,7 +2,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Service } from '../kernel/lifecycle.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { CatchUpProgress } from './catch-up.ts';
-import type { ReplicaStatus } from './replica.ts';
+import type { ReplicaStatus } from './status.ts';
 
 export interface CatchUpReporterOptions {
   readonly status: () => ReplicaStatus;

@@ -1,7 +1,7 @@
 import type { Metrics } from '../kernel/metrics.ts';
 import type { Store } from '../store/store.ts';
 import type { ApplyCounters } from './apply.ts';
-import type { ReplicaStatus } from './replica.ts';
+import type { ReplicaStatus } from './status.ts';
 
 export interface ReplicaMetricSources {
   status(): ReplicaStatus;

@@ -16,10 +16,11 @@ import type {
 import type { Partitioner } from '../log/partitioner.ts';
 import type { Store } from '../store/store.ts';
 import { type ApplyCounters, applyRecords } from './apply.ts';
-import { CatchUp, type CatchUpProgress } from './catch-up.ts';
+import { CatchUp } from './catch-up.ts';
 import { Lag } from './lag.ts';
 import { registerReplicaMetrics } from './metrics.ts';
 import { OffsetWaits } from './offset-waits.ts';
+import type { ReplicaStatus } from './status.ts';
 import { inspectTopic, unfit, type Verdict, type Witness, warnings } from './topic-guard.ts';
 
 export interface ReplicaOptions {
@@ -34,36 +35,6 @@ export interface ReplicaOptions {
   readonly metrics: Metrics;
   /** The node can never serve this topic: the process is to end with this message. */
   readonly onFatal: (error: FatalError) => void;
-}
-
-export type ReplicaState =
-  /** The log has not answered yet. */
-  | 'connecting'
-  | 'catching-up'
-  | 'serving'
-  /** The topic guard found what only a person can mend; reads go on from memory, writes do not. */
-  | 'refused';
-
-export interface PartitionStatus {
-  readonly partition: number;
-  /** The next offset to apply. */
-  readonly position: number;
-  /** Where the partition ended when the log was last asked. */
-  readonly end: number;
-  readonly lag: number;
-}
-
-export interface ReplicaStatus {
-  readonly state: ReplicaState;
-  readonly ready: boolean;
-  /** Why it is not ready, for a person. */
-  readonly reason: string | undefined;
-  readonly partitions: readonly PartitionStatus[];
-  readonly lagMs: number;
-  /** Whether the log answered the last question. */
-  readonly logAnswers: boolean;
-  /** Only while catching up. */
-  readonly progress: CatchUpProgress | undefined;
 }
 
 /** What is known of the topic while it is being read; made anew by every rebuild. */
