@@ -1,26 +1,19 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import express, { type ErrorRequestHandler, type Express } from 'express';
+import type { Express } from 'express';
 import { type Database, keyBytesMax } from '../database/database.ts';
 import { type Clock, pause } from '../kernel/clock.ts';
 import { BitacoraError, type ErrorCode, FatalError } from '../kernel/errors.ts';
 import type { Service } from '../kernel/lifecycle.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Metrics } from '../kernel/metrics.ts';
-import { openApi } from './openapi.ts';
+import { makeApp } from './app.ts';
+import { announcesTooMuch, BodyTooLargeError } from './body.ts';
 import { problemOf, sendError } from './problem.ts';
 import { peekHandler, type ReadHandler, readHandler } from './read-handler.ts';
 import { RequestMetrics } from './request-metrics.ts';
-import {
-  clusterHandler,
-  liveHandler,
-  methodNotAllowed,
-  metricsHandler,
-  type NodeIdentity,
-  readyHandler,
-} from './status-handlers.ts';
-import { pathOf } from './target.ts';
-import { deleteHandler, putHandler } from './write-handler.ts';
+import type { NodeIdentity } from './status-handlers.ts';
+import { originForm, pathOf } from './target.ts';
 
 export interface HttpServerOptions {
   readonly database: Database;
@@ -49,29 +42,29 @@ export class HttpServer implements Service {
   readonly name = 'http server';
   readonly #options: HttpServerOptions;
   readonly #server: Server;
+  readonly #app: Express;
+  readonly #read: ReadHandler;
+  readonly #peek: ReadHandler;
+  readonly #requests: RequestMetrics;
+  readonly #sockets = new Set<Socket>();
   #draining = false;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    const requests = new RequestMetrics(options.metrics);
-    const read = readHandler(options.database);
-    const peek = peekHandler(options.database);
-    const app = this.#makeApp(requests);
-
-    const handle = (request: IncomingMessage, response: ServerResponse): void => {
-      if (this.#draining) response.setHeader('Connection', 'close');
-      const url = request.url ?? '';
-      if (url.length > urlBytesMax) {
-        sendError(response, new BitacoraError('uri_too_long', `The request target may have ${urlBytesMax} bytes.`));
-        return;
-      }
-      const isRead = request.method === 'GET' || request.method === 'HEAD';
-      const path = pathOf(url);
-      if (isRead && path === '/rpc') this.#run(read, '/rpc', request, response, requests);
-      else if (isRead && path === '/rpc/cluster') this.#run(peek, '/rpc/cluster', request, response, requests);
-      else app(request, response);
-    };
-
+    const { database, identity, version, clock, metrics } = options;
+    this.#requests = new RequestMetrics(metrics);
+    this.#read = readHandler(database);
+    this.#peek = peekHandler(database);
+    this.#app = makeApp({
+      database,
+      identity,
+      version,
+      clock,
+      metrics,
+      requests: this.#requests,
+      isDraining: () => this.#draining,
+      answerFault: (error, request, response, _next) => this.#answerFault(error, request, response),
+    });
     this.#server = createServer({
       maxHeaderSize: headerBytesMax,
       headersTimeout: headersTimeoutMs,
@@ -79,17 +72,10 @@ export class HttpServer implements Service {
       keepAliveTimeout: keepAliveTimeoutMs,
       connectionsCheckingInterval: 1_000,
       noDelay: true,
+      // Checked in `#handle`, where the answer is a problem document like every other.
+      requireHostHeader: false,
     });
-    this.#server.on('request', handle);
-    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-      // A client that asks first is told before it sends what would be refused.
-      if (Number(request.headers['content-length']) > options.database.valueBytesMax) sendTooLarge(response, options);
-      else {
-        response.writeContinue();
-        handle(request, response);
-      }
-    });
-    this.#server.on('clientError', refuseMalformed);
+    this.#listenToServer();
   }
 
   /** Rejects with a `FatalError` when it cannot listen. */
@@ -117,6 +103,8 @@ export class HttpServer implements Service {
     this.#draining = true;
     const closed = new AbortController();
     this.#server.close(() => closed.abort());
+    // Nothing was ever sent on these; node:http counts only those as idle that have had a request.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + drainWithinMs;
     while (!closed.signal.aborted && clock.monotonicMs() < deadlineMs) {
@@ -130,62 +118,71 @@ export class HttpServer implements Service {
     this.#server.close();
   }
 
-  #run(
-    handler: ReadHandler,
-    route: string,
-    request: IncomingMessage,
-    response: ServerResponse,
-    requests: RequestMetrics,
-  ): void {
-    const fault = (error: unknown) => this.#answerFault(error, request, response);
+  #listenToServer(): void {
+    const { valueBytesMax } = this.#options.database;
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.on('request', (request, response) => this.#handle(request, response));
+    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      // A client that asks first is told before it sends what would be refused; what is wrong otherwise, `#handle` tells.
+      if (announcesTooMuch(request, valueBytesMax)) {
+        this.#answerFault(new BodyTooLargeError(valueBytesMax), request, response);
+      } else {
+        response.writeContinue();
+        this.#handle(request, response);
+      }
+    });
+    this.#server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+      const error = new BitacoraError('expectation_unknown', 'Expect may be 100-continue, and nothing else.');
+      this.#answerFault(error, request, response);
+    });
+    this.#server.on('clientError', refuseMalformed);
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#draining) response.setHeader('Connection', 'close');
+    const url = request.url ?? '';
+    const path = pathOf(url);
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const handler = !isRead
+      ? undefined
+      : path === '/rpc'
+        ? this.#read
+        : path === '/rpc/cluster'
+          ? this.#peek
+          : undefined;
     try {
+      checkTarget(url, request);
+      if (handler === undefined) {
+        this.#handleElsewhere(url, request, response);
+        return;
+      }
       const pending = handler(request, response);
-      if (pending === undefined) requests.count(route, request, response);
-      else pending.catch(fault).finally(() => requests.count(route, request, response));
+      if (pending === undefined) this.#requests.count(path, request, response);
+      else this.#settle(pending, path, request, response);
     } catch (error) {
-      fault(error);
+      this.#answerFault(error, request, response);
+      this.#requests.count(handler === undefined ? 'other' : path, request, response);
     }
   }
 
-  #makeApp(requests: RequestMetrics): Express {
-    const { database, identity, version, metrics, clock } = this.#options;
-    const app = express();
-    app.disable('x-powered-by');
-    app.disable('etag');
-    app.enable('case sensitive routing');
-    app.enable('strict routing');
-    app.use((request, response, next) => {
-      response.on('finish', () => requests.count(routeOf(request), request, response));
-      next();
-    });
-    const body = express.raw({ type: () => true, limit: database.valueBytesMax, inflate: false });
-    const put = putHandler(database, () => clock.nowMs());
-    app.put('/rpc', body, put);
-    app.post('/rpc', body, put);
-    app.delete('/rpc', deleteHandler(database));
-    app.all('/rpc', methodNotAllowed(['GET', 'HEAD', 'PUT', 'POST', 'DELETE']));
-    app.all('/rpc/cluster', methodNotAllowed(['GET', 'HEAD']));
-    const pages = {
-      '/health/live': liveHandler,
-      '/health/ready': readyHandler(database, () => this.#draining),
-      '/metrics': metricsHandler(metrics),
-      '/cluster': clusterHandler(database, identity),
-      '/openapi.json': openApiHandler(version, database.valueBytesMax),
-    };
-    for (const [path, handler] of Object.entries(pages)) {
-      app.get(path, handler);
-      app.all(path, methodNotAllowed(['GET', 'HEAD']));
+  /** What is neither a read nor, as it stands, the path of one. */
+  #handleElsewhere(url: string, request: IncomingMessage, response: ServerResponse): void {
+    if (url.startsWith('/') || request.method === 'OPTIONS') {
+      this.#app(request, response);
+      return;
     }
-    app.use((request) => {
-      throw new BitacoraError('path_not_found', `Nothing is served at ${JSON.stringify(request.path.slice(0, 200))}.`);
-    });
-    const onError: ErrorRequestHandler = (error, request, response, _next) => {
-      const known = asBitacoraError(error, database.valueBytesMax);
-      if (known?.code === 'value_too_large') sendTooLarge(response, this.#options);
-      else this.#answerFault(known ?? error, request, response);
-    };
-    app.use(onError);
-    return app;
+    request.url = originForm(url);
+    if (request.url === url) throw new BitacoraError('request_malformed', 'The request target is not a path.');
+    this.#handle(request, response);
+  }
+
+  #settle(pending: Promise<void>, route: string, request: IncomingMessage, response: ServerResponse): void {
+    pending
+      .catch((error: unknown) => this.#answerFault(error, request, response))
+      .finally(() => this.#requests.count(route, request, response));
   }
 
   #answerFault(error: unknown, request: IncomingMessage, response: ServerResponse): void {
@@ -195,47 +192,37 @@ export class HttpServer implements Service {
         'a request failed',
       );
     }
-    if (response.headersSent) response.destroy();
-    else sendError(response, error);
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    // A body that is refused unread is still on the connection, which cannot be used again.
+    const isUnread = error instanceof BodyTooLargeError;
+    sendError(response, error, isUnread ? ['Connection', 'close'] : []);
+    if (isUnread) response.once('finish', () => request.socket.destroySoon());
   }
 }
 
-function openApiHandler(version: string, valueBytesMax: number): express.RequestHandler {
-  const document = openApi(version, valueBytesMax);
-  return (_request, response) => {
-    response.json(document);
-  };
-}
-
-function routeOf(request: express.Request): string {
-  return typeof request.route?.path === 'string' ? request.route.path : 'other';
-}
-
-/** Refuses a body without reading on: the connection cannot be used again, because the rest of the body is still in it. */
-function sendTooLarge(response: ServerResponse, { database }: HttpServerOptions): void {
-  const detail = `A value may have ${database.valueBytesMax} bytes (VALUE_BYTES_MAX).`;
-  sendError(response, new BitacoraError('value_too_large', detail), ['Connection', 'close']);
-}
-
-/** The errors of express' body parser, by their `type`. */
-function asBitacoraError(error: unknown, valueBytesMax: number): BitacoraError | undefined {
-  if (error instanceof BitacoraError) return error;
-  switch ((error as { type?: unknown } | undefined)?.type) {
-    case 'entity.too.large':
-      return new BitacoraError('value_too_large', `A value may have ${valueBytesMax} bytes (VALUE_BYTES_MAX).`);
-    case 'encoding.unsupported':
-      return new BitacoraError('content_encoding_unsupported', 'Send the value as it is, without Content-Encoding.');
-    case 'request.aborted':
-    case 'request.size.invalid':
-      return new BitacoraError('request_malformed', 'The body ended before its announced length.');
-    default:
-      return undefined;
+/** Throws when no route can make anything of the request. */
+function checkTarget(url: string, request: IncomingMessage): void {
+  if (url.length > urlBytesMax) {
+    throw new BitacoraError('uri_too_long', `The request target may have ${urlBytesMax} bytes.`);
+  }
+  if (url.includes('#')) {
+    throw new BitacoraError('request_malformed', 'A request target has no fragment: a "#" in a key is %23.');
+  }
+  if (request.headers.host === undefined && request.httpVersionMinor === 1) {
+    throw new BitacoraError('request_malformed', 'A request of HTTP/1.1 names its host (RFC 9112, 3.2).');
   }
 }
 
 /** Requests that node:http could not make sense of, or did not get in time; there is no response object for them. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // A request of this connection that came whole and is still being answered must not be taken to have failed. (node:http
+  // keeps its response here, and looks at it for the same reason.)
+  const { _httpMessage: answering } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  const isAnswering = answering != null && (answering.req.complete || answering.headersSent);
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering) {
     socket.destroy();
     return;
   }

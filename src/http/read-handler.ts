@@ -8,6 +8,7 @@ import { sendError } from './problem.ts';
 import { formatPosition, parsePositions } from './session-position.ts';
 import { keyOf, parseTarget } from './target.ts';
 
+/** Answers a request, or throws or rejects, and then nothing has been sent. */
 export type ReadHandler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 type Representation = 'json' | 'bytes' | 'text';
@@ -19,36 +20,21 @@ type Representation = 'json' | 'bytes' | 'text';
  */
 export function readHandler(database: Database): ReadHandler {
   return (request, response) => {
-    try {
-      const target = parseTarget(request.url ?? '', ['key', 'consistency']);
-      const key = keyOf(target);
-      const consistency = consistencyOf(target.parameters.get('consistency'), request);
-      if (consistency.level === 'local') {
-        answerReading(request, response, key, database.read(key));
-        return undefined;
-      }
-      return database.readConsistently(key, consistency).then(
-        (reading) => answerReading(request, response, key, reading),
-        (error: unknown) => sendError(response, error),
-      );
-    } catch (error) {
-      if (!(error instanceof BitacoraError)) throw error;
-      sendError(response, error);
-      return undefined;
-    }
+    const target = parseTarget(request.url ?? '', ['key', 'consistency']);
+    const key = keyOf(target);
+    const consistency = consistencyOf(target.parameters.get('consistency'), request);
+    if (consistency.level === 'local') return answerReading(request, response, key, database.read(key));
+    return database
+      .readConsistently(key, consistency)
+      .then((reading) => answerReading(request, response, key, reading));
   };
 }
 
 /** `GET` and `HEAD /rpc/cluster?key=`: what this node has, for other nodes, which weigh it by its position. */
 export function peekHandler(database: Database): ReadHandler {
   return (request, response) => {
-    try {
-      const key = keyOf(parseTarget(request.url ?? '', ['key']));
-      answerReading(request, response, key, database.peek(key));
-    } catch (error) {
-      if (!(error instanceof BitacoraError)) throw error;
-      sendError(response, error);
-    }
+    const key = keyOf(parseTarget(request.url ?? '', ['key']));
+    answerReading(request, response, key, database.peek(key));
   };
 }
 

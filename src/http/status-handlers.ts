@@ -2,7 +2,6 @@ import type { RequestHandler } from 'express';
 import type { Database } from '../database/database.ts';
 import { BitacoraError } from '../kernel/errors.ts';
 import type { Metrics } from '../kernel/metrics.ts';
-import { parseTarget } from './target.ts';
 
 export interface NodeIdentity {
   /** `host:port` under which other nodes reach this one. */
@@ -10,15 +9,13 @@ export interface NodeIdentity {
 }
 
 /** The process answers; nothing else is claimed, so that an orchestrator does not restart nodes because Kafka is down. */
-export const liveHandler: RequestHandler = (request, response) => {
-  parseTarget(request.originalUrl, []);
+export const liveHandler: RequestHandler = (_request, response) => {
   response.json({ status: 'live' });
 };
 
 /** 200 once the node has caught up and keeps up, else 503; both say where it stands. */
 export function readyHandler(database: Database, isDraining: () => boolean): RequestHandler {
-  return (request, response) => {
-    parseTarget(request.originalUrl, []);
+  return (_request, response) => {
     const { state, ready, reason, partitions, lagMs, logAnswers, progress } = database.status();
     const serves = ready && !isDraining();
     if (!serves) response.setHeader('Retry-After', '1');
@@ -36,8 +33,7 @@ export function readyHandler(database: Database, isDraining: () => boolean): Req
 
 /** The nodes of the cluster that this one knows of. */
 export function clusterHandler(database: Database, identity: NodeIdentity): RequestHandler {
-  return (request, response) => {
-    parseTarget(request.originalUrl, []);
+  return (_request, response) => {
     const { state, ready, partitions } = database.status();
     response.json({
       members: [{ id: identity.id, url: `http://${identity.id}`, self: true, state, ready, partitions }],
@@ -46,8 +42,7 @@ export function clusterHandler(database: Database, identity: NodeIdentity): Requ
 }
 
 export function metricsHandler(metrics: Metrics): RequestHandler {
-  return async (request, response) => {
-    parseTarget(request.originalUrl, []);
+  return async (_request, response) => {
     response.setHeader('Content-Type', metrics.contentType);
     response.end(await metrics.text());
   };

@@ -16,6 +16,12 @@ export function pathOf(url: string): string {
   return url.slice(0, queryStart(url));
 }
 
+/** A target in absolute form (`http://host/path`, RFC 9112, 3.2.2) in origin form; any other as it is. */
+export function originForm(url: string): string {
+  const [, rest] = /^[a-z]+:\/\/[^/?#]*(.*)$/is.exec(url) ?? [];
+  return rest === undefined ? url : rest.startsWith('/') ? rest : `/${rest}`;
+}
+
 /**
  * Takes a request target apart. `url` is as Node.js gives it: one character for each byte of the wire. Only the parameters in
  * `known` may occur, each once: a misspelt `consistency` must not silently be a local read.

@@ -1,6 +1,7 @@
 import type { RequestHandler, Response } from 'express';
 import type { Database, WriteOptions, Written } from '../database/database.ts';
 import { BitacoraError } from '../kernel/errors.ts';
+import { readBody } from './body.ts';
 import { jsonBytes } from './read-handler.ts';
 import { formatPosition } from './session-position.ts';
 import { keyOf, parseTarget, type Target } from './target.ts';
@@ -15,7 +16,7 @@ export function putHandler(database: Database, nowMs: () => number): RequestHand
     const target = parseTarget(request.originalUrl, ['key', 'value', 'wait', 'ttlMs']);
     const key = keyOf(target);
     const parameter = target.parameters.get('value');
-    const body: Buffer | undefined = Buffer.isBuffer(request.body) ? request.body : undefined;
+    const body = await readBody(request, database.valueBytesMax);
     if (parameter !== undefined && body !== undefined && body.length > 0) {
       throw new BitacoraError('value_ambiguous', 'Send the value as the parameter "value" or as the body, not both.');
     }

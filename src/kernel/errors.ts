@@ -20,6 +20,7 @@ export const errorTable = {
   value_too_large: { status: 413, title: 'The value is too large' },
   uri_too_long: { status: 414, title: 'The request target is too long' },
   content_encoding_unsupported: { status: 415, title: 'The body has a content encoding that is not taken' },
+  expectation_unknown: { status: 417, title: 'The request expects something that is not known here' },
   headers_too_large: { status: 431, title: 'The request headers are too large' },
   internal: { status: 500, title: 'The server made a mistake' },
   log_unavailable: { status: 503, title: 'The log cannot be reached: nothing was written' },
