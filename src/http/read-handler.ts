@@ -11,6 +11,8 @@ import { keyOf, parseTarget } from './target.ts';
 /** Answers a request, or throws or rejects, and then nothing has been sent. */
 export type ReadHandler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
+const readParameters = ['key', 'consistency'];
+
 type Representation = 'json' | 'bytes' | 'text';
 
 /**
@@ -20,7 +22,13 @@ type Representation = 'json' | 'bytes' | 'text';
  */
 export function readHandler(database: Database): ReadHandler {
   return (request, response) => {
-    const target = parseTarget(request.url ?? '', ['key', 'consistency']);
+    const url = request.url ?? '';
+    // The plainest request of all needs no taking apart: one parameter, nothing encoded.
+    if (url.startsWith('/rpc?key=') && !/[%+&]/.test(url)) {
+      const key = Buffer.from(url.slice('/rpc?key='.length), 'latin1');
+      return answerReading(request, response, key, database.read(key));
+    }
+    const target = parseTarget(url, readParameters);
     const key = keyOf(target);
     const consistency = consistencyOf(target.parameters.get('consistency'), request);
     if (consistency.level === 'local') return answerReading(request, response, key, database.read(key));
@@ -91,8 +99,8 @@ function answerReading(request: IncomingMessage, response: ServerResponse, key: 
     response.end();
     return;
   }
-  const body = representation === 'json' ? Buffer.from(jsonOf(key, found)) : found.value;
-  headers.push('Content-Type', contentTypes[representation], 'Content-Length', String(body.length));
+  const body = representation === 'json' ? jsonOf(key, found) : found.value;
+  headers.push('Content-Type', contentTypes[representation], 'Content-Length', String(Buffer.byteLength(body)));
   // The bytes are somebody's: no browser is to guess at a type that runs.
   if (representation !== 'json') headers.push('X-Content-Type-Options', 'nosniff');
   response.writeHead(200, headers);
@@ -132,15 +140,21 @@ function matches(condition: string, etag: string): boolean {
   });
 }
 
+/** ASCII that JSON takes as it stands: no control character, quote or backslash. */
+const plainText = /^[ !#-[\]-~]*$/;
+
 /** Bytes as JSON: text when they are UTF-8, else base64, and then the second value is what says so. */
 export function jsonBytes(bytes: Buffer): [text: string, isBase64: boolean] {
+  const latin1 = bytes.toString('latin1');
+  if (plainText.test(latin1)) return [`"${latin1}"`, false];
   return isUtf8(bytes) ? [JSON.stringify(bytes.toString('utf8')), false] : [`"${bytes.toString('base64')}"`, true];
 }
 
 /** Written by hand: all but the two texts are numbers, and this is the hottest line of the API. */
-function jsonOf(key: Buffer, { value, partition, offset, timestampMs, expiresAtMs, contentType }: StoredValue): string {
+function jsonOf(key: Buffer, stored: StoredValue): string {
+  const { latin1, partition, offset, timestampMs, expiresAtMs, contentType } = stored;
   const [keyText, keyIsBase64] = jsonBytes(key);
-  const [valueText, valueIsBase64] = jsonBytes(value);
+  const [valueText, valueIsBase64] = plainText.test(latin1) ? [`"${latin1}"`, false] : jsonBytes(stored.value);
   return (
     `{"key":${keyText}${keyIsBase64 ? ',"keyEncoding":"base64"' : ''}` +
     `,"value":${valueText}${valueIsBase64 ? ',"encoding":"base64"' : ''}` +

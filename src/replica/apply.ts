@@ -1,6 +1,6 @@
 import type { RecordHeaders, RecordSlices } from '../log/log.ts';
 import type { Partitioner } from '../log/partitioner.ts';
-import type { Store } from '../store/store.ts';
+import type { RecordView, Store } from '../store/store.ts';
 
 /** Longest key that is served, in bytes. */
 export const keyBytesMax = 65_536;
@@ -36,6 +36,7 @@ export interface ApplyContext {
 export function applyRecords(context: ApplyContext, slices: RecordSlices, nowMs: number): void {
   const { store, partitioner, partitions, counters, newestMs } = context;
   const { partition, count, buffer, offsets, timestampsMs, keyStarts, keyLengths, valueStarts, valueLengths } = slices;
+  const record: RecordView = { ...emptyRecord, buffer, partition };
   let newest = newestMs[partition] ?? -1;
   for (let i = 0; i < count; i += 1) {
     const timestampMs = timestampsMs[i]!;
@@ -50,32 +51,39 @@ export function applyRecords(context: ApplyContext, slices: RecordSlices, nowMs:
       continue;
     }
     const keyStart = keyStarts[i]!;
-    const key = buffer.subarray(keyStart, keyStart + keyLength);
-    if (partitions > 1 && partitioner(key, partitions) !== partition) {
+    const keyEnd = keyStart + keyLength;
+    if (partitions > 1 && partitioner(buffer.subarray(keyStart, keyEnd), partitions) !== partition) {
       counters.misplaced += 1;
       continue;
     }
-    const offset = offsets[i]!;
-    const valueLength = valueLengths[i]!;
-    let changed: boolean;
-    if (valueLength < 0) {
-      changed = store.delete(key, partition, offset, nowMs);
-    } else {
-      const valueStart = valueStarts[i]!;
-      const headers = slices.headers?.get(i);
-      changed = store.put(key, buffer.subarray(valueStart, valueStart + valueLength), {
-        partition,
-        offset,
-        timestampMs,
-        expiresAtMs: headers && expiryOf(headers),
-        contentType: headers?.get(contentTypeHeader)?.toString('latin1'),
-      });
-    }
+    const headers = slices.headers?.get(i);
+    record.keyStart = keyStart;
+    record.keyEnd = keyEnd;
+    record.offset = offsets[i]!;
+    record.timestampMs = timestampMs;
+    record.expiresAtMs = headers && expiryOf(headers);
+    record.contentType = headers?.get(contentTypeHeader)?.toString('latin1');
+    record.valueStart = valueStarts[i]!;
+    record.valueEnd = record.valueStart + valueLengths[i]!;
+    const changed = valueLengths[i]! < 0 ? store.delete(record, nowMs) : store.put(record);
     if (changed) counters.applied += 1;
     else counters.superseded += 1;
   }
   newestMs[partition] = newest;
 }
+
+const emptyRecord: RecordView = {
+  buffer: Buffer.alloc(0),
+  keyStart: 0,
+  keyEnd: 0,
+  valueStart: 0,
+  valueEnd: 0,
+  partition: 0,
+  offset: 0,
+  timestampMs: 0,
+  expiresAtMs: undefined,
+  contentType: undefined,
+};
 
 /** Milliseconds since the epoch in ASCII digits; anything else is no expiry. */
 function expiryOf(headers: RecordHeaders): number | undefined {

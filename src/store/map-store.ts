@@ -1,14 +1,44 @@
-import type { RecordMeta, Store, StoredValue, StoreSize } from './store.ts';
+import type { RecordView, Store, StoredValue, StoreSize } from './store.ts';
 
-interface Entry {
+/** What is known of a key: a value, or, without one, that it was deleted. Never changed once made. */
+class Entry {
   readonly partition: number;
   readonly offset: number;
   readonly timestampMs: number;
-  /** When the entry may go: a value's expiry, the end of a tombstone's retention. Infinity: never by itself. */
-  readonly droppableAtMs: number;
+  /** When the entry may go: a value's expiry, the end of a tombstone's retention. null: never by itself. */
+  readonly droppableAtMs: number | null;
   readonly contentType: string | undefined;
-  /** The value, one character for each byte (latin1); null in a tombstone. */
+  /** The value, one character for each byte; null in a tombstone. */
   readonly bytes: string | null;
+
+  constructor(record: RecordView, bytes: string | null, droppableAtMs: number | null) {
+    this.partition = record.partition;
+    this.offset = record.offset;
+    this.timestampMs = record.timestampMs;
+    this.droppableAtMs = droppableAtMs;
+    this.contentType = record.contentType;
+    this.bytes = bytes;
+  }
+
+  isDroppable(nowMs: number): boolean {
+    return this.droppableAtMs !== null && this.droppableAtMs <= nowMs;
+  }
+
+  isLive(nowMs: number): this is Entry & StoredValue {
+    return this.bytes !== null && !this.isDroppable(nowMs);
+  }
+
+  get value(): Buffer {
+    return Buffer.from(this.latin1, 'latin1');
+  }
+
+  get latin1(): string {
+    return this.bytes ?? '';
+  }
+
+  get expiresAtMs(): number | undefined {
+    return this.droppableAtMs ?? undefined;
+  }
 }
 
 /**
@@ -38,34 +68,32 @@ export class MapStore implements Store {
     };
   }
 
-  get(key: Uint8Array, nowMs: number): StoredValue | undefined {
+  get(key: Buffer, nowMs: number): StoredValue | undefined {
     const found = this.look(key, nowMs);
     return found === 'absent' ? undefined : found;
   }
 
-  look(key: Uint8Array, nowMs: number): StoredValue | 'absent' | undefined {
-    const entry = this.#map.get(latin1(key));
+  look(key: Buffer, nowMs: number): StoredValue | 'absent' | undefined {
+    const entry = this.#map.get(key.toString('latin1'));
     if (entry === undefined) return undefined;
-    return isLive(entry, nowMs) ? stored(entry) : 'absent';
+    return entry.isLive(nowMs) ? entry : 'absent';
   }
 
-  put(key: Uint8Array, value: Uint8Array, meta: RecordMeta): boolean {
-    const name = latin1(key);
-    if (!this.#displace(name, meta.partition, meta.offset)) return false;
-    const { partition, offset, timestampMs, expiresAtMs = Number.POSITIVE_INFINITY, contentType } = meta;
-    const bytes = latin1(value);
-    this.#map.set(name, { partition, offset, timestampMs, droppableAtMs: expiresAtMs, contentType, bytes });
+  put(record: RecordView): boolean {
+    const { buffer, valueStart, valueEnd, expiresAtMs = null } = record;
+    const name = buffer.toString('latin1', record.keyStart, record.keyEnd);
+    if (!this.#displace(name, record)) return false;
+    this.#map.set(name, new Entry(record, buffer.toString('latin1', valueStart, valueEnd), expiresAtMs));
     this.#values += 1;
     this.#keyBytes += name.length;
-    this.#valueBytes += value.length;
+    this.#valueBytes += valueEnd - valueStart;
     return true;
   }
 
-  delete(key: Uint8Array, partition: number, offset: number, nowMs: number): boolean {
-    const name = latin1(key);
-    if (!this.#displace(name, partition, offset)) return false;
-    const droppableAtMs = nowMs + this.tombstoneRetentionMs;
-    this.#map.set(name, { partition, offset, timestampMs: 0, droppableAtMs, contentType: undefined, bytes: null });
+  delete(record: RecordView, nowMs: number): boolean {
+    const name = record.buffer.toString('latin1', record.keyStart, record.keyEnd);
+    if (!this.#displace(name, record)) return false;
+    this.#map.set(name, new Entry(record, null, nowMs + this.tombstoneRetentionMs));
     this.#tombstones += 1;
     this.#keyBytes += name.length;
     return true;
@@ -80,7 +108,7 @@ export class MapStore implements Store {
         return;
       }
       const [name, entry] = next.value;
-      if (entry.droppableAtMs <= nowMs) {
+      if (entry.isDroppable(nowMs)) {
         this.#uncount(name, entry);
         this.#map.delete(name);
       }
@@ -98,12 +126,12 @@ export class MapStore implements Store {
 
   *entries(nowMs: number): IterableIterator<[key: Buffer, value: StoredValue]> {
     for (const [name, entry] of this.#map) {
-      if (isLive(entry, nowMs)) yield [Buffer.from(name, 'latin1'), stored(entry)];
+      if (entry.isLive(nowMs)) yield [Buffer.from(name, 'latin1'), entry];
     }
   }
 
   /** Makes way for a record; false when what is there is as new or newer. Another partition's record always gives way. */
-  #displace(name: string, partition: number, offset: number): boolean {
+  #displace(name: string, { partition, offset }: RecordView): boolean {
     const old = this.#map.get(name);
     if (old === undefined) return true;
     if (old.partition === partition && old.offset >= offset) return false;
@@ -120,20 +148,4 @@ export class MapStore implements Store {
       this.#valueBytes -= entry.bytes.length;
     }
   }
-}
-
-type LiveEntry = Entry & { readonly bytes: string };
-
-function isLive(entry: Entry, nowMs: number): entry is LiveEntry {
-  return entry.bytes !== null && entry.droppableAtMs > nowMs;
-}
-
-function stored({ partition, offset, timestampMs, droppableAtMs, contentType, bytes }: LiveEntry): StoredValue {
-  const expiresAtMs = droppableAtMs === Number.POSITIVE_INFINITY ? undefined : droppableAtMs;
-  return { partition, offset, timestampMs, expiresAtMs, contentType, value: Buffer.from(bytes, 'latin1') };
-}
-
-function latin1(bytes: Uint8Array): string {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return buffer.toString('latin1');
 }

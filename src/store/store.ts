@@ -7,16 +7,16 @@
  */
 export interface Store {
   /** The value under the key; undefined when there is none, or it is deleted, or it has expired by `nowMs`. */
-  get(key: Uint8Array, nowMs: number): StoredValue | undefined;
+  get(key: Buffer, nowMs: number): StoredValue | undefined;
 
   /** What is known of the key: a live value, or that it was deleted or expired (definitely absent), or nothing at all. */
-  look(key: Uint8Array, nowMs: number): StoredValue | 'absent' | undefined;
+  look(key: Buffer, nowMs: number): StoredValue | 'absent' | undefined;
 
-  /** Copies `value`. Answers whether anything changed. */
-  put(key: Uint8Array, value: Uint8Array, meta: RecordMeta): boolean;
+  /** Copies key and value out of the record's buffer. Answers whether anything changed. */
+  put(record: RecordView): boolean;
 
   /** Leaves a tombstone, kept at least `tombstoneRetentionMs` after `nowMs`. Answers whether anything changed. */
-  delete(key: Uint8Array, partition: number, offset: number, nowMs: number): boolean;
+  delete(record: RecordView, nowMs: number): boolean;
 
   /**
    * Looks at up to `entriesMax` entries, going on where the last call ended, and drops tombstones that were kept long
@@ -36,19 +36,36 @@ export interface Store {
   tombstoneRetentionMs: number;
 }
 
-export interface RecordMeta {
+/**
+ * A record where it lies in a buffer: the key is `buffer[keyStart, keyEnd)`, the value `buffer[valueStart, valueEnd)`. The
+ * caller may use one view for record after record, because making a Buffer for each key and value costs a fifth of a replay.
+ */
+export interface RecordView {
+  buffer: Buffer;
+  keyStart: number;
+  keyEnd: number;
+  valueStart: number;
+  valueEnd: number;
+  partition: number;
+  offset: number;
+  timestampMs: number;
+  /** From the record's `bitacora-expires-at` header. */
+  expiresAtMs: number | undefined;
+  /** From the record's `content-type` header. */
+  contentType: string | undefined;
+}
+
+/** A value and its version. It never changes: another record under the key makes another `StoredValue`. */
+export interface StoredValue {
   readonly partition: number;
   readonly offset: number;
   readonly timestampMs: number;
-  /** From the record's `bitacora-expires-at` header. */
-  readonly expiresAtMs?: number | undefined;
-  /** From the record's `content-type` header. */
-  readonly contentType?: string | undefined;
-}
-
-export interface StoredValue extends RecordMeta {
-  /** The caller's to keep and, if it likes, to change. */
+  readonly expiresAtMs: number | undefined;
+  readonly contentType: string | undefined;
+  /** The value in a Buffer of the caller's own, made at each access. */
   readonly value: Buffer;
+  /** The value as a string of one character for each byte, which some answers can be made from without a Buffer. */
+  readonly latin1: string;
 }
 
 export interface StoreSize {

@@ -11,7 +11,7 @@ export interface Answer {
 }
 
 export interface RequestParts {
-  readonly headers?: Record<string, string | readonly string[]>;
+  readonly headers?: Record<string, string | string[]>;
   readonly body?: string | Uint8Array;
   readonly agent?: Agent;
 }
@@ -42,7 +42,8 @@ export function ask(
       });
     });
     request.on('error', reject);
-    request.end(body);
+    // As bytes: with a text, Node.js would write the headers in the text's encoding too.
+    request.end(typeof body === 'string' ? Buffer.from(body) : body);
   });
 }
 

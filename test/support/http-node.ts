@@ -83,6 +83,10 @@ export interface NodeOptions {
   partitions?: number;
   valueBytesMax?: number;
   readTimeoutMs?: number;
+  writeTimeoutMs?: number;
+  host?: string;
+  /** 0, any free port, but for a test of a port that is taken. */
+  port?: number;
 }
 
 export interface TestNode {
@@ -95,7 +99,7 @@ export interface TestNode {
   readonly partitioner: Partitioner;
   readonly port: number;
   /** What was logged at the levels warn, error and fatal. */
-  readonly complaints: readonly string[];
+  readonly complaints: string[];
   stop(): Promise<void>;
 }
 
@@ -104,7 +108,8 @@ export const version = '0.0.0-test';
 
 /** Brings up the HTTP server over a memory log, at any free port; the topic is made by the node unless the log has it. */
 export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
-  const { log = new HeldLog('test'), partitions = 1, valueBytesMax = 1024, readTimeoutMs = 5_000 } = options;
+  const { log = new HeldLog('test'), partitions = 1, valueBytesMax = 1024 } = options;
+  const { readTimeoutMs = 30_000, writeTimeoutMs = 30_000 } = options;
   const clock = new SetClock();
   const metrics = new Metrics();
   const complaints: string[] = [];
@@ -122,11 +127,18 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     metrics,
     onFatal: (error) => complaints.push(error.message),
   });
-  const database = new Database({ log, store, replica, partitioner, valueBytesMax, readTimeoutMs, clock });
+  const limits = { valueBytesMax, readTimeoutMs, writeTimeoutMs };
+  const database = new Database({ log, store, replica, partitioner, ...limits, clock });
+  const { host = '127.0.0.1', port = 0 } = options;
   const identity = { id: nodeId };
-  const http = new HttpServer({ database, host: '127.0.0.1', port: 0, identity, version, clock, logger, metrics });
+  const http = new HttpServer({ database, host, port, identity, version, clock, logger, metrics });
   const services = new Services([log, replica, http], logger);
-  await services.run();
+  try {
+    await services.run();
+  } catch (error) {
+    await services.stop();
+    throw error;
+  }
   const stop = () => {
     log.release();
     return services.stop();

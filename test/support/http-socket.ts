@@ -74,11 +74,14 @@ export class HttpSocket {
     if (digits === undefined) throw new Error(`not a status line: ${JSON.stringify(statusLine)}`);
     const status = Number(digits);
     const bodiless = toHead || status < 200 || status === 204 || status === 304;
-    const length = bodiless ? 0 : Number(headers['content-length'] ?? 0);
-    const bodyStart = headEnd + 4;
-    await this.#until(() => this.#received.length >= bodyStart + length);
-    const body = this.#received.subarray(bodyStart, bodyStart + length).toString('utf8');
-    this.#received = this.#received.subarray(bodyStart + length);
+    this.#received = this.#received.subarray(headEnd + 4);
+    const chunked = headers['transfer-encoding'] === 'chunked';
+    const bytes = bodiless
+      ? Buffer.alloc(0)
+      : chunked
+        ? await this.#chunks()
+        : await this.#take(Number(headers['content-length'] ?? 0));
+    const body = bytes.toString('utf8');
     return { status, headers, body };
   }
 
@@ -89,6 +92,25 @@ export class HttpSocket {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  async #take(length: number): Promise<Buffer> {
+    await this.#until(() => this.#received.length >= length);
+    const taken = this.#received.subarray(0, length);
+    this.#received = this.#received.subarray(length);
+    return taken;
+  }
+
+  async #chunks(): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    for (;;) {
+      await this.#until(() => this.#received.includes('\r\n'));
+      const line = await this.#take(this.#received.indexOf('\r\n') + 2);
+      const length = Number.parseInt(line.toString('latin1'), 16);
+      const chunk = await this.#take(length + 2);
+      if (length === 0) return Buffer.concat(chunks);
+      chunks.push(chunk.subarray(0, length));
+    }
   }
 
   async #until(condition: () => boolean): Promise<void> {

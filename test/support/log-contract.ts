@@ -88,7 +88,13 @@ export function logContract(prepare: (context: Context) => Promise<() => Promise
     reader = new CollectingReader(log, [0, 0, 0]);
     await reader.reach([3, 0, 0]);
     const [first, empty, tombstone] = reader.records;
-    expect(first).to.deep.include({ partition: 0, offset: 0, timestampMs: 1_700_000_000_123, key: every, value: every });
+    expect(first).to.deep.include({
+      partition: 0,
+      offset: 0,
+      timestampMs: 1_700_000_000_123,
+      key: every,
+      value: every,
+    });
     expect(Object.entries(first?.headers ?? {})).to.deep.equal([
       ['content-type', 'text/plain'],
       ['__proto__', 'harmless'],

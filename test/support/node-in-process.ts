@@ -1,7 +1,7 @@
 import { readArguments } from '../../src/config/config.ts';
 import { createNode, type Node } from '../../src/main.ts';
-import { silentLogger } from './kafka-log.ts';
 import { freePort } from './kafka/ports.ts';
+import { silentLogger } from './kafka-log.ts';
 
 /** A node in the test's own process, so that the test can look into its store. */
 export async function nodeInProcess(kafka: { brokerList: string }, topic: string): Promise<Node & { port: number }> {

@@ -1,4 +1,5 @@
-import type { RecordMeta, StoreSize } from '../../src/store/store.ts';
+import type { StoreSize } from '../../src/store/store.ts';
+import type { RecordMeta } from './plain-store.ts';
 
 interface Held {
   readonly key: string;
@@ -75,7 +76,8 @@ export class StoreModel {
 
   #take(next: Held): boolean {
     const old = this.#held.get(next.key);
-    if (old?.meta.partition === next.meta.partition && old.meta.offset >= next.meta.offset) return false;
+    if (old !== undefined && old.meta.partition === next.meta.partition && old.meta.offset >= next.meta.offset)
+      return false;
     this.#held.set(next.key, next);
     return true;
   }

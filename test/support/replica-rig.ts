@@ -1,0 +1,85 @@
+import { pino } from 'pino';
+import type { FatalError } from '../../src/kernel/errors.ts';
+import type { Logger } from '../../src/kernel/logger.ts';
+import { Metrics } from '../../src/kernel/metrics.ts';
+import { MemoryLog } from '../../src/log/memory-log.ts';
+import { partitioners } from '../../src/log/partitioner.ts';
+import { Replica } from '../../src/replica/replica.ts';
+import { MapStore } from '../../src/store/map-store.ts';
+import { FakeClock, settled } from './fake-clock.ts';
+import { SteeredLog } from './steered-log.ts';
+
+export const maxMessageBytes = 2_000_000;
+
+/** A logger that keeps its lines: `warn: the message`. */
+export function keepingLogger(lines: string[]): Logger {
+  const write = (json: string) => {
+    const { level, msg } = JSON.parse(json) as { level: number; msg: string };
+    lines.push(`${pino.levels.labels[level]}: ${msg}`);
+  };
+  return pino({ level: 'debug' }, { write });
+}
+
+/** A replica over a log, a store and a clock that a test has in hand. */
+export class ReplicaRig {
+  readonly clock = new FakeClock();
+  readonly log = new SteeredLog();
+  readonly store = new MapStore(0);
+  readonly metrics = new Metrics();
+  readonly lines: string[] = [];
+  readonly fatal: FatalError[] = [];
+  readonly replica: Replica;
+  readonly #partitions: number;
+
+  constructor({ partitions = 1, readyLagMaxMs = 10_000 } = {}) {
+    this.#partitions = partitions;
+    this.replica = new Replica({
+      log: this.log,
+      store: this.store,
+      partitioner: partitioners.murmur2,
+      settings: { partitions, maxMessageBytes },
+      readyLagMaxMs,
+      clock: this.clock,
+      logger: keepingLogger(this.lines),
+      metrics: this.metrics,
+      onFatal: (error) => this.fatal.push(error),
+    });
+  }
+
+  /** Makes the topic, so that there may be records before the replica starts. */
+  async createTopic(): Promise<void> {
+    await this.log.inner.create({ partitions: this.#partitions, maxMessageBytes });
+  }
+
+  async run(): Promise<void> {
+    await this.replica.run();
+    await settled();
+  }
+
+  /** Writes as another program does; answers the partition and offset. */
+  write(key: string, value: string | null): { partition: number; offset: number } {
+    const bytes = Buffer.from(key);
+    const partition = this.#partitions === 1 ? 0 : partitioners.murmur2(bytes, this.#partitions);
+    const nowMs = this.clock.nowMs();
+    return this.log.inner.appendForeign(partition, bytes, value === null ? null : Buffer.from(value), nowMs);
+  }
+
+  /** What the replica's own store has under the key. */
+  value(key: string): string | undefined {
+    return this.store.get(Buffer.from(key), this.clock.nowMs())?.value.toString();
+  }
+
+  /** The value of a metric without labels. */
+  async metric(name: string): Promise<number | undefined> {
+    const line = (await this.metrics.text()).split('\n').find((candidate) => candidate.startsWith(`${name} `));
+    return line === undefined ? undefined : Number(line.slice(name.length + 1));
+  }
+
+  /** Another topic of the same name, with records under these keys, written now. */
+  async topicWith(...keys: string[]): Promise<MemoryLog> {
+    const topic = new MemoryLog('topic');
+    await topic.create({ partitions: this.#partitions, maxMessageBytes });
+    for (const key of keys) topic.appendForeign(0, Buffer.from(key), Buffer.from('new'), this.clock.nowMs());
+    return topic;
+  }
+}
