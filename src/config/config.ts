@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { FatalError } from '../kernel/errors.ts';
@@ -103,7 +104,7 @@ function isWildcard(address: string): boolean {
 }
 
 function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
+  return address === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
 }
 
 function readTls(raw: RawConfig): KafkaTls | undefined {
@@ -116,7 +117,9 @@ function readTls(raw: RawConfig): KafkaTls | undefined {
     try {
       tls[part] = readFileSync(path, 'utf8');
     } catch (error) {
-      throw new FatalError(`${options[name].env} is "${path}": expected a readable file (${(error as Error).message})`);
+      throw new FatalError(
+        `${options[name].env} is ${JSON.stringify(path)}: expected a readable file (${(error as Error).message})`,
+      );
     }
   }
   if ((tls.cert === undefined) !== (tls.key === undefined)) {

@@ -54,8 +54,12 @@ export function oneOf<const T extends string>(...choices: readonly T[]): OptionT
 
 const hostname = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$/;
 
-export function isHost(value: string): boolean {
-  return isIP(value) !== 0 || hostname.test(value);
+/** A name whose last label is all digits would be taken for an address (WHATWG URL), and 127.0.0.300 is none. */
+const endsInNumber = /(^|\.)\d+$/;
+
+/** An IPv6 zone (`fe80::1%eth0`) means nothing to another machine. */
+function isHost(value: string): boolean {
+  return isIP(value) !== 0 ? !value.includes('%') : hostname.test(value) && !endsInNumber.test(value);
 }
 
 export const host: OptionType<string> = {

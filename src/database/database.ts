@@ -9,6 +9,7 @@ import type { Store, StoredValue } from '../store/store.ts';
 import { EndsLookup } from './ends-lookup.ts';
 
 export { keyBytesMax } from '../replica/apply.ts';
+export type { StoredValue } from '../store/store.ts';
 
 export interface DatabaseOptions {
   readonly log: Log;

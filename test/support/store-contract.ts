@@ -197,6 +197,15 @@ export function storeContract(makeBare: (tombstoneRetentionMs: number) => Store)
     }
     expect(textOf('k')).to.equal('value');
   });
+
+  it('gives out values that no later record changes, in bytes as in characters', () => {
+    store.put(bytes('k'), everyByte, { ...meta(0), contentType: 'old' });
+    const held = store.get(bytes('k'), 0);
+    store.put(bytes('k'), bytes('new'), { ...meta(1), contentType: 'new' });
+    store.delete(bytes('k'), 0, 2, 0);
+    expect(seen(held)).to.deep.include({ value: everyByte.toString('hex'), offset: 0, contentType: 'old' });
+    expect(held?.latin1).to.equal(everyByte.toString('latin1'));
+  });
 }
 
 function perform(store: PlainStore, step: Step, nowMs: number): boolean | undefined {
