@@ -63,8 +63,9 @@ export class FatalError extends Error {
 export function rootMessage(error: unknown): string {
   let current = error;
   for (let depth = 0; depth < 10 && current instanceof Error; depth += 1) {
-    if (current instanceof AggregateError && current.errors.length > 0) {
-      current = current.errors[0];
+    const { errors } = current as { errors?: unknown };
+    if (Array.isArray(errors) && errors.length > 0) {
+      current = errors[0];
     } else if (current.cause instanceof Error) {
       current = current.cause;
     } else {

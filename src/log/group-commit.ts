@@ -169,7 +169,7 @@ export class GroupCommit {
       if (!mayBeAppended) batch = batch.filter((pending) => pending.state !== 'settled');
       if (this.#stopping.signal.aborted || batch.every((pending) => pending.state === 'settled')) {
         this.#giveUp(batch, mayBeAppended, this.#unavailable());
-        if (this.#isDown()) await this.#awaitLog();
+        if (this.#failingSinceMs !== undefined) await this.#awaitLog();
         return;
       }
       for (const pending of batch) if (pending.state === 'queued') pending.state = 'sent';
@@ -184,6 +184,7 @@ export class GroupCommit {
         const { retry, error } = outcome;
         if (retry === 'split' && batch.length > 1 && !mayBeAppended) {
           this.#failingSinceMs = undefined;
+          for (const pending of batch) if (pending.state === 'sent') pending.state = 'queued';
           const half = Math.ceil(batch.length / 2);
           for (const part of [batch.slice(0, half), batch.slice(half)]) await this.#commit(part);
           return;

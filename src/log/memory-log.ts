@@ -76,11 +76,18 @@ export class MemoryLog implements Log {
 
   async append(record: AppendRecord): Promise<Appended> {
     if (this.#draining) throw new BitacoraError('shutting_down', 'The log takes no more records.');
+    this.#partition(record.partition);
     const size = record.key.length + (record.value?.length ?? 0);
     if (size > (this.#description?.maxMessageBytes ?? 0)) {
       throw new BitacoraError('value_too_large', `The topic does not take a record of ${size} bytes.`);
     }
-    return this.#push(record.partition, { ...record, headers: record.headers });
+    const { key, value, headers, timestampMs } = record;
+    return this.#push(record.partition, {
+      key: Buffer.from(key),
+      value: value && Buffer.from(value),
+      headers: headers && new Map([...headers].map(([name, bytes]) => [name, Buffer.from(bytes)])),
+      timestampMs,
+    });
   }
 
   /** A record as another producer may write it: its key may be null. */

@@ -12,8 +12,10 @@ export interface CatchUpReporterOptions {
   readonly logger: Logger;
 }
 
-const terminalEveryMs = 250;
+const lookEveryMs = 250;
 const logEveryMs = 5_000;
+/** A catch-up shorter than this is over before a line about it could be read. */
+const quietMs = 1_000;
 const eraseLine = '\r\u001b[K';
 
 /** Tells a person how far a node that catches up has come, and once when it has. */
@@ -22,6 +24,7 @@ export class CatchUpReporter implements Service {
   readonly #options: CatchUpReporterOptions;
   #cancel: () => void = () => {};
   #startedMs: number | undefined;
+  #logAtMs = 0;
   #drewLine = false;
 
   constructor(options: CatchUpReporterOptions) {
@@ -44,26 +47,29 @@ export class CatchUpReporter implements Service {
   #report(): void {
     const { status, terminal, clock, logger } = this.#options;
     const { state, progress, partitions } = status();
-    let nextMs = terminalEveryMs;
+    const nowMs = clock.monotonicMs();
     if (progress !== undefined) {
-      this.#startedMs ??= clock.monotonicMs();
+      if (this.#startedMs === undefined) {
+        this.#startedMs = nowMs;
+        this.#logAtMs = nowMs + quietMs;
+      }
       if (terminal !== undefined) {
         terminal.write(`${eraseLine}${progressText(progress)}`);
         this.#drewLine = true;
-      } else if (clock.monotonicMs() - this.#startedMs >= 1_000) {
+      } else if (nowMs >= this.#logAtMs) {
         logger.info(progressText(progress));
-        nextMs = logEveryMs;
+        this.#logAtMs = nowMs + logEveryMs;
       }
     } else {
       this.#erase();
       if (state === 'serving' && this.#startedMs !== undefined) {
         const offsets = partitions.reduce((sum, { position }) => sum + position, 0);
-        const seconds = ((clock.monotonicMs() - this.#startedMs) / 1000).toFixed(1);
+        const seconds = ((nowMs - this.#startedMs) / 1000).toFixed(1);
         logger.info(`caught up with the log: ${partitions.length} partition(s), ${offsets} offsets, ${seconds} s`);
         this.#startedMs = undefined;
       }
     }
-    this.#schedule(nextMs);
+    this.#schedule(lookEveryMs);
   }
 
   #erase(): void {

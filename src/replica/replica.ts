@@ -1,5 +1,5 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
-import { Backoff, type Clock, pause } from '../kernel/clock.ts';
+import { Backoff, type Clock, pause, unlessAborted } from '../kernel/clock.ts';
 import { BitacoraError, FatalError } from '../kernel/errors.ts';
 import type { Service } from '../kernel/lifecycle.ts';
 import type { Logger } from '../kernel/logger.ts';
@@ -45,7 +45,8 @@ interface Lineage {
   readonly catchUp: CatchUp;
   readonly lag: Lag;
   witnesses: (Witness | undefined)[];
-  caughtUpAtMs: number | undefined;
+  /** When the node last had everything, by both clocks, and how far that was. */
+  caughtUp: { readonly atMs: number; readonly monotonicMs: number; readonly positions: readonly number[] } | undefined;
 }
 
 const watchEveryMs = 2_000;
@@ -198,7 +199,7 @@ export class Replica implements Service {
       catchUp: new CatchUp(positions, targets, clock.monotonicMs()),
       lag: new Lag(),
       witnesses: [],
-      caughtUpAtMs: undefined,
+      caughtUp: undefined,
     };
     this.#lineage = lineage;
     this.#sight(lineage, ends);
@@ -213,7 +214,8 @@ export class Replica implements Service {
     const backoff = new Backoff(500, 30_000);
     while (!signal.aborted) {
       try {
-        const answer = await ask();
+        const answer = await unlessAborted(ask(), signal);
+        if (signal.aborted) break;
         this.#logAnswers = true;
         if (answer !== undefined) return answer;
       } catch (error) {
@@ -267,7 +269,13 @@ export class Replica implements Service {
       lineage.lag.sighted(partition, end, nowMs);
       lineage.lag.advance(partition, lineage.positions[partition] ?? 0);
     }
-    if (lineage.catchUp.done && lineage.lag.ms(nowMs) === 0) lineage.caughtUpAtMs = nowMs;
+    if (lineage.catchUp.done && lineage.lag.ms(nowMs) === 0) {
+      lineage.caughtUp = {
+        atMs: this.#options.clock.nowMs(),
+        monotonicMs: nowMs,
+        positions: [...lineage.positions],
+      };
+    }
   }
 
   /** Watches the topic until the replica is stopped (undefined) or must be rebuilt (the reason). */
@@ -283,7 +291,7 @@ export class Replica implements Service {
         clock.monotonicMs() >= guardAtMs || firstWitnesses || this.#disturbed || this.#refusal !== undefined;
       if (guardIsDue) guardAtMs = clock.monotonicMs() + guardEveryMs;
       this.#disturbed = false;
-      const reason = await this.#look(lineage, guardIsDue);
+      const reason = await unlessAborted(this.#look(lineage, guardIsDue), signal);
       if (reason !== undefined) return reason;
       await this.#nextRound();
     }
@@ -302,7 +310,7 @@ export class Replica implements Service {
         const position = positions[partition] ?? 0;
         return end < position || earliest > position;
       });
-      const cutOff = this.#cutOff(lineage, positions, ends);
+      const cutOff = this.#cutOff(lineage, ends);
       if (cutOff !== undefined) return cutOff;
       this.#sight(lineage, ends);
       if (guardIsDue || shrunk || ends.length !== positions.length) {
@@ -349,26 +357,28 @@ export class Replica implements Service {
     );
   }
 
+  /** One millisecond after the newest record: the first offset at that time or later is where the partition ends now. */
   #takeWitnesses(lineage: Lineage): Promise<(Witness | undefined)[]> {
     return Promise.all(
-      lineage.newestMs.map(async (timestampMs, partition) =>
-        timestampMs < 0
-          ? undefined
-          : { timestampMs, offset: await this.#options.log.firstOffsetSince(partition, timestampMs) },
-      ),
+      lineage.newestMs.map(async (newestMs, partition) => {
+        if (newestMs < 0) return undefined;
+        const timestampMs = newestMs + 1;
+        return { timestampMs, offset: await this.#options.log.firstOffsetSince(partition, timestampMs) };
+      }),
     );
   }
 
   /**
-   * A node that was behind for longer than the log keeps tombstones may have missed some for good. Nothing but reading
-   * everything again brings it back in line.
+   * A node that was behind for longer than the log keeps tombstones may have missed some for good, even when it has caught up
+   * since. Nothing but reading everything again brings it back in line. (Both clocks count: one of them stands still while
+   * the machine sleeps, and the other can be set back.)
    */
-  #cutOff(lineage: Lineage, positions: readonly number[], ends: readonly PartitionEnds[]): string | undefined {
+  #cutOff({ caughtUp }: Lineage, ends: readonly PartitionEnds[]): string | undefined {
     const { store, clock } = this.#options;
-    const retentionMs = Math.max(store.tombstoneRetentionMs, retentionFloorMs);
-    const { caughtUpAtMs } = lineage;
-    if (caughtUpAtMs === undefined || clock.monotonicMs() - caughtUpAtMs <= retentionMs) return undefined;
-    if (ends.every(({ partition, end }) => end <= (positions[partition] ?? 0))) return undefined;
+    if (caughtUp === undefined) return undefined;
+    const awayMs = Math.max(clock.monotonicMs() - caughtUp.monotonicMs, clock.nowMs() - caughtUp.atMs);
+    if (awayMs <= Math.max(store.tombstoneRetentionMs, retentionFloorMs)) return undefined;
+    if (ends.every(({ partition, end }) => end <= (caughtUp.positions[partition] ?? 0))) return undefined;
     return `the node was behind the log for longer than delete.retention.ms (${store.tombstoneRetentionMs})`;
   }
 

@@ -6,15 +6,23 @@ export interface ProtocolAnswer {
   readonly retriable: boolean;
 }
 
-/** The broker's answer inside an error, or undefined when no broker answered. */
-export function protocolAnswer(error: unknown): ProtocolAnswer | undefined {
+/** An error and what it wraps, outermost first: causes, and the first error of several (kafkajs has its own aggregate). */
+function* layers(error: unknown): Generator<Error> {
   let current = error;
   for (let depth = 0; depth < 10 && current instanceof Error; depth += 1) {
-    const { type, retriable, code } = current as { type?: unknown; retriable?: unknown; code?: unknown };
-    if (typeof type === 'string' && typeof code === 'number' && current.name !== 'KafkaJSNonRetriableError') {
+    yield current;
+    const { errors } = current as { errors?: unknown };
+    current = Array.isArray(errors) && errors.length > 0 ? errors[0] : current.cause;
+  }
+}
+
+/** The broker's answer inside an error, or undefined when no broker answered. */
+export function protocolAnswer(error: unknown): ProtocolAnswer | undefined {
+  for (const layer of layers(error)) {
+    const { type, retriable, code } = layer as { type?: unknown; retriable?: unknown; code?: unknown };
+    if (typeof type === 'string' && typeof code === 'number' && layer.name !== 'KafkaJSNonRetriableError') {
       return { type, retriable: retriable === true };
     }
-    current = current.cause;
   }
   return undefined;
 }
@@ -50,12 +58,10 @@ export function asLogError(error: unknown, doing: string): BitacoraError {
 }
 
 function isLoginFault(error: unknown): boolean {
-  let current = error;
-  for (let depth = 0; depth < 10 && current instanceof Error; depth += 1) {
-    const { code } = current as { code?: unknown };
-    if (current.name === 'KafkaJSSASLAuthenticationError') return true;
+  for (const layer of layers(error)) {
+    const { code } = layer as { code?: unknown };
+    if (layer.name === 'KafkaJSSASLAuthenticationError') return true;
     if (typeof code === 'string' && tlsFault.test(code)) return true;
-    current = current.cause;
   }
   return false;
 }

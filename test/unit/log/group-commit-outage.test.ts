@@ -196,4 +196,15 @@ describe('group commit while the log is away', () => {
       expect(probes()).to.equal(asked);
     });
   });
+
+  it('takes writes again after a single one that was given up, however short the trouble was', async () => {
+    rig.sender.reachable = true;
+    rig.append('a');
+    await rig.clock.pass(10_000);
+    await rig.sender.answer(unknown);
+    await rig.clock.pass(60_000);
+    rig.append('b');
+    await rig.sender.answer(appended(1));
+    expect(rig.results).to.deep.include({ a: 'write_outcome_unknown', b: 'offset 1' });
+  });
 });

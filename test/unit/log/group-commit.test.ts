@@ -251,4 +251,14 @@ describe('group commit', () => {
       await other.sender.answer(appended(1));
     });
   });
+
+  it('does not call unknown the half of a refused batch that is not sent again', async () => {
+    rig.append('x');
+    rig.append('a', 'b');
+    await rig.clock.pass(1);
+    await rig.sender.answer(appended(0));
+    await rig.sender.answer(rejected('split'));
+    await rig.clock.pass(10_000);
+    expect(rig.results).to.deep.include({ a: 'write_outcome_unknown', b: 'log_unavailable' });
+  });
 });

@@ -52,4 +52,13 @@ describe('memory log', () => {
     }
     expect(code).to.equal('value_too_large');
   });
+
+  it('keeps what it was given, whatever the caller does with its buffers', async () => {
+    const value = Buffer.from('value');
+    await log.append({ partition: 0, key: Buffer.from('k'), value, timestampMs: 0 });
+    value.fill(0);
+    reader = new CollectingReader(log, [0, 0]);
+    await reader.reach([1, 0]);
+    expect(reader.records[0]?.value?.toString()).to.equal('value');
+  });
 });

@@ -70,6 +70,22 @@ describe('catch-up', () => {
 });
 
 describe('lag', () => {
+  it('is counted from the oldest end that is not reached, not from the newest', () => {
+    const lag = new Lag();
+    lag.sighted(0, 10, 0);
+    lag.sighted(0, 20, 2_000);
+    lag.sighted(0, 30, 4_000);
+    lag.advance(0, 10);
+    expect(lag.ms(4_000)).to.equal(2_000);
+  });
+
+  it('keeps to a bounded memory, and nearly the same answer, however long a node is behind', () => {
+    const lag = new Lag();
+    for (let i = 0; i < 10_000; i += 1) lag.sighted(0, i, i);
+    lag.advance(0, 5_000);
+    expect(lag.ms(10_000)).to.be.within(4_800, 5_000);
+  });
+
   let lag: Lag;
 
   beforeEach(() => {

@@ -256,4 +256,17 @@ describe('replica', () => {
       }
     });
   });
+
+  it('stops although a question to the log is not answered', async () => {
+    await rig.createTopic();
+    await rig.run();
+    rig.log.ends = () => new Promise(() => {});
+    await rig.clock.pass(2_000);
+    let stopped = false;
+    void rig.replica.stop().then(() => {
+      stopped = true;
+    });
+    await settled();
+    expect(stopped).to.equal(true);
+  });
 });

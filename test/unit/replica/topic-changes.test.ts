@@ -233,4 +233,31 @@ describe('replica, when the topic changes under it', () => {
       await expectRebuilt();
     });
   });
+
+  it('sees that a topic of records of one millisecond was made anew', async () => {
+    const single = new ReplicaRig();
+    await single.createTopic();
+    for (const key of ['a', 'b']) single.write(key, 'old');
+    await single.run();
+    await single.clock.pass(guardMs);
+    await single.log.remake(await single.topicWith('d', 'e', 'f', 'g'));
+    await single.clock.pass(guardMs);
+    const rebuilds = await single.metric('bitacora_rebuilds_total');
+    await single.replica.stop();
+    expect(rebuilds).to.equal(1);
+  });
+
+  it('sees that it was cut off although the reader has caught up before the next look', async () => {
+    rig.log.describedAs = { deleteRetentionMs: 120_000 };
+    await rig.clock.pass(guardMs);
+    rig.log.down = true;
+    await rig.log.holdReader();
+    await rig.clock.leap(500_000);
+    rig.write('d', 'new');
+    rig.log.releaseReader();
+    await settled();
+    rig.log.down = false;
+    await rig.clock.pass(lookMs);
+    expect(await rig.metric('bitacora_rebuilds_total')).to.equal(1);
+  });
 });

@@ -102,6 +102,18 @@ describe('kafkajs errors', () => {
       expect(asLogError(error, 'x').detail).to.contain('ECONNREFUSED 10.0.0.1:9092');
     });
 
+    it('looks into an error that stands for several, as kafkajs reports a refused creation', () => {
+      const refused = broker('TOPIC_AUTHORIZATION_FAILED', 29, false);
+      const error = asLogError(
+        make('KafkaJSAggregateError', 'Topic creation errors', [refused]),
+        'to create the topic',
+      );
+      expect([error.code, error.detail]).to.deep.equal([
+        'log_rejected',
+        'Kafka refused to create the topic: the broker says TOPIC_AUTHORIZATION_FAILED',
+      ]);
+    });
+
     it('leaves an error of the log as it is', () => {
       const error = new BitacoraError('overloaded', 'detail');
       expect(asLogError(error, 'x')).to.equal(error);
