@@ -1,10 +1,20 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { configurationPage } from '../../src/config/describe-options.ts';
+import { options } from '../../src/config/options.ts';
+import { openApi } from '../../src/http/openapi.ts';
 
-/** Pages of docs/ that are made from the source, by path from the top of the repository. `npm run docs` writes them. */
+/** Files that are made from the source, by path from the top of the repository. `npm run docs` writes them. */
 export const pages: Readonly<Record<string, () => string>> = {
   'docs/CONFIGURATION.md': configurationPage,
+  'schemas/openapi.json': openApiDocument,
 };
+
+/** The API as a node with default options describes it at /openapi.json. */
+function openApiDocument(): string {
+  const { version } = JSON.parse(readFileSync(pageUrl('package.json'), 'utf8')) as { version: string };
+  const valueBytesMax = Number(options.valueBytesMax.default);
+  return `${JSON.stringify(openApi(version, valueBytesMax), null, 2)}\n`;
+}
 
 export function pageUrl(path: string): URL {
   return new URL(`../../${path}`, import.meta.url);
