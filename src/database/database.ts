@@ -166,10 +166,14 @@ export class Database {
   }
 
   async #endOf(partition: number, timeoutMs: number): Promise<number> {
+    const positionBefore = this.#options.replica.position(partition);
     const ends = await withDeadline(this.#endsLookup.next(), timeoutMs, this.#options.clock);
     const bounds = ends?.find((candidate) => candidate.partition === partition);
     if (bounds === undefined) {
       throw new BitacoraError('log_unavailable', 'The log did not say in time where it ends; try again later.');
+    }
+    if (bounds.end < positionBefore) {
+      throw new BitacoraError('log_unavailable', 'The log ends before what the node has read; it looks into that.');
     }
     return bounds.end;
   }

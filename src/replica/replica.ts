@@ -154,23 +154,37 @@ export class Replica implements Service {
 
   async #live(): Promise<void> {
     const { signal } = this.#stopping;
+    const { clock, logger, store, onFatal } = this.#options;
+    let hasServed = false;
     while (!signal.aborted) {
       try {
         if (!(await this.#bringUp())) continue;
       } catch (error) {
-        if (!signal.aborted) this.#options.onFatal(asFatal(error));
-        return;
+        if (signal.aborted) return;
+        const fatal = asFatal(error);
+        if (!hasServed) {
+          onFatal(fatal);
+          return;
+        }
+        // A node that has served once waits for somebody to mend what is wrong.
+        this.#refuse(fatal.message);
+        await pause(clock, guardEveryMs / 2, signal);
+        continue;
       }
+      hasServed = true;
+      this.#refusal = undefined;
       const reason = await this.#watch();
+      if (reason !== undefined) {
+        logger.error(`${reason}: what is in memory is dropped and the topic is read from its beginning`);
+        this.#rebuilds += 1;
+        this.#lineage = undefined;
+        this.#refusal = undefined;
+        this.#waits.abandon();
+      }
       await this.#reader?.stop();
       this.#reader = undefined;
       if (reason === undefined) return;
-      this.#rebuilds += 1;
-      this.#options.logger.error(`${reason}: what is in memory is dropped and the topic is read from its beginning`);
-      this.#lineage = undefined;
-      this.#refusal = undefined;
-      this.#options.store.clear();
-      this.#waits.abandon();
+      store.clear();
     }
   }
 
@@ -179,7 +193,11 @@ export class Replica implements Service {
     const { log, store, settings, clock, logger } = this.#options;
     const opening = await this.#untilAnswered(async () => {
       const description = await log.describe();
-      if (description !== undefined) return { description, ends: await log.ends() };
+      if (description !== undefined) {
+        const ends = await log.ends();
+        if (ends.length === description.partitions) return { description, ends };
+        throw new BitacoraError('log_unavailable', 'Kafka is not of one mind about the partitions of the topic');
+      }
       await log.create(settings);
       logger.info(`created the topic, with ${settings.partitions} partition(s) and cleanup.policy=compact`);
       return undefined;
@@ -240,12 +258,14 @@ export class Replica implements Service {
     };
     return {
       onBatch: async (slices: RecordSlices) => {
+        if (lineage !== this.#lineage) return;
         applyRecords(context, slices, clock.nowMs());
         this.#advance(lineage, slices.partition, slices.nextOffset);
         if (slices.count >= yieldRecords) await yieldToEventLoop();
       },
       onGap: (partition, nextOffset) => this.#advance(lineage, partition, nextOffset),
       onDisturbance: (reason) => {
+        if (lineage !== this.#lineage) return;
         this.#options.logger.warn(`${reason}; looking at the topic`);
         this.#disturbed = true;
         this.#wakeWatch();
@@ -254,6 +274,8 @@ export class Replica implements Service {
   }
 
   #advance(lineage: Lineage, partition: number, position: number): void {
+    // A reader that is being stopped may have a last word; it is about a log that is no longer this one.
+    if (lineage !== this.#lineage) return;
     if (position <= (lineage.positions[partition] ?? 0)) return;
     lineage.positions[partition] = position;
     lineage.lag.advance(partition, position);
@@ -349,23 +371,23 @@ export class Replica implements Service {
     return verdict;
   }
 
-  #offsetsAt(witnesses: readonly (Witness | undefined)[]): Promise<(number | undefined)[]> {
-    return Promise.all(
-      witnesses.map((witness, partition) =>
-        witness === undefined ? undefined : this.#options.log.firstOffsetSince(partition, witness.timestampMs),
-      ),
-    );
+  /** One question after the other: there may be a thousand partitions. */
+  async #offsetsAt(witnesses: readonly (Witness | undefined)[]): Promise<(number | undefined)[]> {
+    const offsets: (number | undefined)[] = [];
+    for (const [partition, witness] of witnesses.entries()) {
+      if (witness !== undefined)
+        offsets[partition] = await this.#options.log.firstOffsetSince(partition, witness.timestampMs);
+    }
+    return offsets;
   }
 
   /** One millisecond after the newest record: the first offset at that time or later is where the partition ends now. */
-  #takeWitnesses(lineage: Lineage): Promise<(Witness | undefined)[]> {
-    return Promise.all(
-      lineage.newestMs.map(async (newestMs, partition) => {
-        if (newestMs < 0) return undefined;
-        const timestampMs = newestMs + 1;
-        return { timestampMs, offset: await this.#options.log.firstOffsetSince(partition, timestampMs) };
-      }),
+  async #takeWitnesses(lineage: Lineage): Promise<(Witness | undefined)[]> {
+    const witnesses = lineage.newestMs.map((newestMs) =>
+      newestMs < 0 ? undefined : { timestampMs: newestMs + 1, offset: 0 },
     );
+    const offsets = await this.#offsetsAt(witnesses);
+    return witnesses.map((witness, partition) => witness && { ...witness, offset: offsets[partition] ?? 0 });
   }
 
   /**

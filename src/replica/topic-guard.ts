@@ -83,12 +83,10 @@ export function inspectTopic(known: KnownTopic, found: FoundTopic): Verdict {
   }
   const reason = unfit(description);
   if (reason !== undefined) return { kind: 'refuse', reason };
-  if (known.partitions !== description.partitions) {
+  if (description.partitions < known.partitions) {
     return {
-      kind: 'refuse',
-      reason:
-        `topic "${description.topic}" has ${description.partitions} partitions and had ${known.partitions}: keys have moved to ` +
-        'other partitions; copy the data to a new topic, and name that in KAFKA_TOPIC',
+      kind: 'rebuild',
+      reason: `topic "${description.topic}" has ${description.partitions} partitions and had ${known.partitions}: it was made anew`,
     };
   }
   for (const { partition, earliest, end } of found.ends) {
@@ -108,6 +106,15 @@ export function inspectTopic(known: KnownTopic, found: FoundTopic): Verdict {
         reason: `partition ${partition} is not the one that was read: the topic was made anew`,
       };
     }
+  }
+  // Last, because a topic made anew may have more partitions as well, and that is mended by reading it.
+  if (known.partitions !== description.partitions) {
+    return {
+      kind: 'refuse',
+      reason:
+        `topic "${description.topic}" has ${description.partitions} partitions and had ${known.partitions}: keys have moved to ` +
+        'other partitions; copy the data to a new topic, and name that in KAFKA_TOPIC',
+    };
   }
   return { kind: 'sound' };
 }

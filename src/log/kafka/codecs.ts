@@ -18,7 +18,16 @@ export function registerCodecs(): void {
       compress: async () => {
         throw new Error(`bitacora does not write ${name}`);
       },
-      decompress: async (compressed: Buffer) => decompress(name, compressed, decompressedBytesMax),
+      decompress: (compressed: Buffer) => unpack(name, compressed),
     });
+  }
+}
+
+/** kafkajs tries again without a word unless an error says that it is of no use; this one must be seen. */
+async function unpack(name: Codec, compressed: Buffer): Promise<Buffer> {
+  try {
+    return await decompress(name, compressed, decompressedBytesMax);
+  } catch (error) {
+    throw Object.assign(error as Error, { retriable: false });
   }
 }

@@ -18,7 +18,7 @@ import { type KafkaConnection, kafkaClient } from './client.ts';
 import { registerCodecs } from './codecs.ts';
 import { asLogError, protocolAnswer } from './errors.ts';
 import { PartitionWriter } from './partition-writer.ts';
-import { KafkaReader, type ReaderStats } from './reader.ts';
+import { KafkaReader, type Leadership, type ReaderStats } from './reader.ts';
 
 export interface KafkaLogOptions {
   readonly connection: KafkaConnection;
@@ -39,6 +39,8 @@ const batchBytesMax = 1024 * 1024;
 const batchRecordsMax = 10_000;
 /** Leaves room under a topic's max.message.bytes for the batch's own header (61 bytes) and for long lengths. */
 const batchHeaderBytes = 1024;
+/** Kafka's own default of max.message.bytes. */
+const defaultMaxMessageBytes = 1_048_588;
 const stopWithinMs = 2_000;
 
 /** The log in a Kafka topic, through kafkajs. Only this folder knows kafkajs. */
@@ -50,7 +52,8 @@ export class KafkaLog implements Log {
   readonly #budget: QueueBudget = { bytes: 0, bytesMax: queueBytesMax };
   readonly #writers = new Map<number, { commit: GroupCommit; writer: PartitionWriter }>();
   readonly #readerStats: ReaderStats = { restarts: 0, disturbances: 0 };
-  #batchBytesMax = batchBytesMax;
+  /** The topic's max.message.bytes, as last heard. */
+  #maxMessageBytes = defaultMaxMessageBytes;
   #connected: Promise<void> | undefined;
   #draining = false;
 
@@ -71,7 +74,9 @@ export class KafkaLog implements Log {
 
   async drain(): Promise<void> {
     this.#draining = true;
-    await Promise.all([...this.#writers.values()].map(({ commit }) => commit.drain()));
+    const drained = Promise.all([...this.#writers.values()].map(({ commit }) => commit.drain()));
+    // By then every write has had its answer, though a request may still hang.
+    await Promise.race([drained, pause(this.#options.clock, this.#options.writeTimeoutMs)]);
   }
 
   async stop(): Promise<void> {
@@ -99,8 +104,8 @@ export class KafkaLog implements Log {
         const value = Number.parseInt(configs.get(name) ?? '', 10);
         return Number.isSafeInteger(value) ? value : fallback;
       };
-      const maxMessageBytes = number('max.message.bytes', 1_048_588);
-      this.#limitBatches(maxMessageBytes);
+      const maxMessageBytes = number('max.message.bytes', defaultMaxMessageBytes);
+      this.#maxMessageBytes = maxMessageBytes;
       return {
         topic,
         clusterId,
@@ -119,7 +124,7 @@ export class KafkaLog implements Log {
     await this.#ask('to create the topic', async (admin) => {
       const { brokers } = await admin.describeCluster();
       const replicationFactor = Math.min(3, brokers.length);
-      this.#limitBatches(settings.maxMessageBytes);
+      this.#maxMessageBytes = settings.maxMessageBytes;
       // kafkajs answers false, not an error, when the topic has come to exist meanwhile.
       await admin.createTopics({
         waitForLeaders: true,
@@ -179,7 +184,8 @@ export class KafkaLog implements Log {
         clock,
         logger,
         ends: () => this.ends(),
-        leaders: () => this.#leaders(),
+        leadership: () => this.#leadership(),
+        batchBytesMax: this.#maxMessageBytes,
       },
       this.#readerStats,
     );
@@ -191,7 +197,7 @@ export class KafkaLog implements Log {
     const commit = new GroupCommit(writer, {
       clock,
       writeTimeoutMs,
-      batchBytesMax: this.#batchBytesMax,
+      batchBytesMax: Math.min(batchBytesMax, Math.max(1, this.#maxMessageBytes - batchHeaderBytes)),
       batchRecordsMax,
       budget: this.#budget,
     });
@@ -199,20 +205,13 @@ export class KafkaLog implements Log {
     return { commit, writer };
   }
 
-  /** For the writers made from now on. */
-  #limitBatches(maxMessageBytes: number): void {
-    this.#batchBytesMax = Math.min(batchBytesMax, Math.max(1, maxMessageBytes - batchHeaderBytes));
-  }
-
-  /** `host:port` of each partition's leader; undefined for one without. */
-  async #leaders(): Promise<readonly (string | undefined)[]> {
+  async #leadership(): Promise<Leadership> {
     return this.#ask('who leads the partitions', async (admin) => {
       const metadata = (await this.#topicMetadata(admin)) ?? [];
       const { brokers } = await admin.describeCluster();
-      const addresses = new Map(brokers.map(({ nodeId, host, port }) => [nodeId, `${host}:${port}`]));
-      const leaders: (string | undefined)[] = [];
-      for (const { partitionId, leader } of metadata) leaders[partitionId] = addresses.get(leader);
-      return leaders;
+      const leaders: (number | undefined)[] = [];
+      for (const { partitionId, leader } of metadata) leaders[partitionId] = leader < 0 ? undefined : leader;
+      return { leaders, brokers: new Map(brokers.map(({ nodeId, host, port }) => [`${host}:${port}`, nodeId])) };
     });
   }
 

@@ -20,6 +20,8 @@ interface Incarnation {
   readonly producer: Producer;
   readonly watch: ProduceWatch;
   readonly connected: Promise<void>;
+  /** Produce requests that the broker has answered. */
+  answers: number;
   /** Records appended under this identity, which is the next sequence. */
   sent: number;
 }
@@ -30,8 +32,6 @@ interface Incarnation {
  */
 const noRetries = Number.NaN;
 
-/** The answer does not say whether the records are in the log: the leader has them, or a broker gave up waiting. */
-const ambiguous = new Set(['REQUEST_TIMED_OUT', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'UNKNOWN', 'NETWORK_EXCEPTION']);
 /** The broker and the producer disagree on what came before: refused, and only a new producer identity goes on. */
 const identityLost = new Set([
   'OUT_OF_ORDER_SEQUENCE_NUMBER',
@@ -40,6 +40,19 @@ const identityLost = new Set([
   'PRODUCER_FENCED',
 ]);
 const tooLarge = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
+/**
+ * The answers that say for certain that nothing was appended. No others do: with acks=all, NOT_LEADER_OR_FOLLOWER too is what a
+ * leader says that has appended the records and was then deposed.
+ */
+const refusals = new Map<string, 'same' | 'split' | 'never'>([
+  ['NOT_ENOUGH_REPLICAS', 'same'],
+  ['CORRUPT_MESSAGE', 'same'],
+  ['INVALID_RECORD', 'split'],
+  ['INVALID_TIMESTAMP', 'split'],
+  ['TOPIC_AUTHORIZATION_FAILED', 'never'],
+  ['CLUSTER_AUTHORIZATION_FAILED', 'never'],
+  ['POLICY_VIOLATION', 'never'],
+]);
 
 /**
  * Sequences are int32 and wrap to 0 after 2^31 - 1 (KIP-98); kafkajs 2.2.4 jumps to 0 before it gets there, which brokers
@@ -74,6 +87,7 @@ export class PartitionWriter implements BatchSender {
       return { kind: 'not-sent', error };
     }
     const requestsBefore = current.watch.requests;
+    const answersBefore = current.answers;
     try {
       const answers = await current.producer.send({
         topic,
@@ -99,7 +113,10 @@ export class PartitionWriter implements BatchSender {
         logAppendTimeMs: logAppendTimeMs >= 0 ? logAppendTimeMs : undefined,
       };
     } catch (error) {
-      return this.#outcomeOf(error, current.watch.requests > requestsBefore);
+      if (current.watch.requests === requestsBefore) return { kind: 'not-sent', error };
+      // kafkajs looks for the leader after a failure, and the error of that look-up takes the place of the first.
+      if (current.answers === answersBefore) return { kind: 'unknown', error };
+      return this.#outcomeOf(error);
     }
   }
 
@@ -136,7 +153,11 @@ export class PartitionWriter implements BatchSender {
         allowAutoTopicCreation: false,
         createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
       });
-      this.#producer = { producer, watch, connected: producer.connect(), sent: 0 };
+      const incarnation: Incarnation = { producer, watch, connected: producer.connect(), answers: 0, sent: 0 };
+      producer.on(producer.events.REQUEST, ({ payload }) => {
+        if (payload.apiName === 'Produce') incarnation.answers += 1;
+      });
+      this.#producer = incarnation;
     }
     return this.#producer;
   }
@@ -147,15 +168,13 @@ export class PartitionWriter implements BatchSender {
     });
   }
 
-  #outcomeOf(error: unknown, left: boolean): SendOutcome {
-    if (!left) return { kind: 'not-sent', error };
+  #outcomeOf(error: unknown): SendOutcome {
     const answer = protocolAnswer(error);
-    if (answer === undefined || ambiguous.has(answer.type)) return { kind: 'unknown', error };
-    if (identityLost.has(answer.type)) {
+    if (answer !== undefined && identityLost.has(answer.type)) {
       this.forget();
       return { kind: 'rejected', retry: 'anew', error: rejected(answer.type, error) };
     }
-    if (tooLarge.has(answer.type)) {
+    if (answer !== undefined && tooLarge.has(answer.type)) {
       const detail = 'The topic takes no record this large: raise its max.message.bytes or lower VALUE_BYTES_MAX.';
       return {
         kind: 'rejected',
@@ -163,8 +182,8 @@ export class PartitionWriter implements BatchSender {
         error: new BitacoraError('value_too_large', detail, { cause: error }),
       };
     }
-    if (answer.retriable) return { kind: 'rejected', retry: 'same', error: rejected(answer.type, error) };
-    const retry = answer.type === 'INVALID_RECORD' ? 'split' : 'never';
+    const retry = answer && refusals.get(answer.type);
+    if (answer === undefined || retry === undefined) return { kind: 'unknown', error };
     return { kind: 'rejected', retry, error: rejected(answer.type, error) };
   }
 }

@@ -14,10 +14,19 @@ export interface ReaderOptions {
   readonly positions: readonly number[];
   readonly handler: ReadHandler;
   readonly ends: () => Promise<readonly PartitionEnds[]>;
-  /** `host:port` of each partition's leader. */
-  readonly leaders: () => Promise<readonly (string | undefined)[]>;
+  readonly leadership: () => Promise<Leadership>;
+  /** Largest batch that the topic takes. */
+  readonly batchBytesMax: number;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** Who leads what, and where. */
+export interface Leadership {
+  /** Node id by partition; undefined for a partition without a leader. */
+  readonly leaders: readonly (number | undefined)[];
+  /** Node id by `host:port`. */
+  readonly brokers: ReadonlyMap<string, number>;
 }
 
 export interface ReaderStats {
@@ -26,7 +35,7 @@ export interface ReaderStats {
 }
 
 const mebibyte = 1024 * 1024;
-/** Below a broker's own cap on a Fetch answer (`fetch.max.bytes`, 55 MiB), so that every partition gets its share. */
+/** Below a broker's own cap on a Fetch answer (`fetch.max.bytes`, 55 MiB). */
 const fetchBytesMax = 50 * mebibyte;
 const partitionBytesMax = 10 * mebibyte;
 /** The shortest that brokers allow by default: a node killed and started again waits this long for its group. */
@@ -51,6 +60,8 @@ export class KafkaReader implements LogReader {
   readonly #stopping = new AbortController();
   readonly #builder = new SliceBuilder();
   readonly #evidence = new TailEvidence();
+  /** Node id by `host:port`, as last heard. */
+  #brokers: ReadonlyMap<string, number> = new Map();
   #committed: readonly number[] = [];
   #done: Promise<void>;
 
@@ -90,8 +101,8 @@ export class KafkaReader implements LogReader {
   }
 
   #makeConsumer(): Consumer {
-    const { kafka, groupId, positions } = this.#options;
-    const maxBytesPerPartition = Math.min(partitionBytesMax, Math.floor(fetchBytesMax / positions.length));
+    const { kafka, groupId, positions, batchBytesMax } = this.#options;
+    const share = Math.min(partitionBytesMax, Math.floor(fetchBytesMax / positions.length));
     return kafka.consumer({
       groupId,
       partitionAssigners: [wholeTopicAssigner],
@@ -101,8 +112,9 @@ export class KafkaReader implements LogReader {
       allowAutoTopicCreation: false,
       minBytes: 1,
       maxWaitTimeInMs: 500,
-      maxBytesPerPartition,
-      maxBytes: maxBytesPerPartition * positions.length,
+      // A broker leaves a partition out whose next batch is larger than its share, unless it comes first in the answer.
+      maxBytesPerPartition: Math.max(share, batchBytesMax),
+      maxBytes: fetchBytesMax,
       // A consumer that outlives the loss of its brokers keeps its place in the group; a new one would have to wait until the
       // group has given up the old one.
       retry: {
@@ -132,7 +144,7 @@ export class KafkaReader implements LogReader {
     if (signal.aborted) return;
     const background = new AbortController();
     const committing = this.#repeat(background.signal, commitEveryMs, () => this.#commit(consumer));
-    const probing = this.#repeat(background.signal, probeEveryMs, () => this.#probeTail());
+    const probing = this.#repeat(background.signal, probeEveryMs, () => this.#probeTail(background.signal));
     try {
       await unlessAborted(crashed, signal);
       await Promise.race([this.#commit(consumer), pause(this.#options.clock, stopWithinMs)]);
@@ -149,8 +161,13 @@ export class KafkaReader implements LogReader {
     });
     consumer.on(consumer.events.REBALANCING, () => this.#evidence.disturbed());
     consumer.on(consumer.events.REQUEST, ({ payload }) => {
-      if (payload.apiName === 'Fetch') this.#evidence.fetchAnswered(payload.broker);
+      const nodeId = payload.apiName === 'Fetch' ? this.#brokers.get(payload.broker) : undefined;
+      const hadRoom = payload.size + this.#options.batchBytesMax <= fetchBytesMax;
+      if (nodeId !== undefined && hadRoom) this.#evidence.answered(nodeId);
     });
+    // Numbers by their type, and strings in fact.
+    consumer.on(consumer.events.FETCH_START, ({ payload }) => this.#evidence.roundStarts(Number(payload.nodeId)));
+    consumer.on(consumer.events.FETCH, ({ payload }) => this.#evidence.returned(Number(payload.nodeId)));
     consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
       if (payload.batchSize === 0) this.#onFiltered(payload.partition, Number(payload.lastOffset) + 1);
     });
@@ -211,14 +228,16 @@ export class KafkaReader implements LogReader {
     this.#options.handler.onGap(partition, nextOffset);
   }
 
-  async #probeTail(): Promise<void> {
-    const { ends, leaders, handler } = this.#options;
+  async #probeTail(signal: AbortSignal): Promise<void> {
+    const { ends, leadership, handler } = this.#options;
     const bounds = await ends();
     if (bounds.every(({ partition, end }) => end <= (this.#positions[partition] ?? 0))) return;
-    const leaderOf = await leaders();
+    const { leaders, brokers } = await leadership();
+    if (signal.aborted) return;
+    this.#brokers = brokers;
     for (const { partition, end } of bounds) {
       const position = this.#positions[partition];
-      const leader = leaderOf[partition];
+      const leader = leaders[partition];
       if (position === undefined || leader === undefined || end <= position) continue;
       const emptyUpTo = this.#evidence.examine(partition, position, end, leader);
       // The reader's own position stays: if the evidence deceives, what arrives later is still delivered.

@@ -81,7 +81,7 @@ describe('topic guard', () => {
       ['a log without cluster ids', { clusterId: undefined }, described({ clusterId: undefined }), 'sound'],
       ['another policy', {}, described({ cleanupPolicy: 'delete' }), 'refuse', /cleanup\.policy=delete/],
       ['more partitions', {}, described({ partitions: 3 }), 'refuse', /has 3 partitions and had 2/],
-      ['fewer partitions', {}, described({ partitions: 1 }), 'refuse', /has 1 partitions and had 2/],
+      ['fewer partitions', {}, described({ partitions: 1 }), 'rebuild', /has 1 partitions and had 2/],
       [
         'an end below the position',
         {},
@@ -98,6 +98,13 @@ describe('topic guard', () => {
       ],
       ['the witness at a lower offset', {}, { witnessOffsets: [98, undefined] }, 'rebuild', /partition 0 .* made anew/],
       ['the witness at a higher offset, by compaction', {}, { witnessOffsets: [120, undefined] }, 'sound'],
+      [
+        'more partitions, and the witness at a lower offset',
+        {},
+        { ...described({ partitions: 3 }), witnessOffsets: [0, undefined] },
+        'rebuild',
+        /made anew/,
+      ],
       ['no witness yet', { witnesses: [] }, { witnessOffsets: [] }, 'sound'],
       ['settings that only deserve a warning', {}, described({ replicationFactor: 1 }), 'sound'],
     ];
