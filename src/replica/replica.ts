@@ -158,7 +158,7 @@ export class Replica implements Service {
     let hasServed = false;
     while (!signal.aborted) {
       try {
-        if (!(await this.#bringUp())) continue;
+        if (!(await this.#bringUp({ mayCreate: !hasServed }))) continue;
       } catch (error) {
         if (signal.aborted) return;
         const fatal = asFatal(error);
@@ -189,7 +189,7 @@ export class Replica implements Service {
   }
 
   /** From nothing to reading: false when the replica was stopped meanwhile. Rejects when the topic can never be served. */
-  async #bringUp(): Promise<boolean> {
+  async #bringUp({ mayCreate }: { mayCreate: boolean }): Promise<boolean> {
     const { log, store, settings, clock, logger } = this.#options;
     const opening = await this.#untilAnswered(async () => {
       const description = await log.describe();
@@ -198,6 +198,8 @@ export class Replica implements Service {
         if (ends.length === description.partitions) return { description, ends };
         throw new BitacoraError('log_unavailable', 'Kafka is not of one mind about the partitions of the topic');
       }
+      // Who deletes a topic that was in use does not want it back.
+      if (!mayCreate) throw new BitacoraError('log_unavailable', 'The topic no longer exists');
       await log.create(settings);
       logger.info(`created the topic, with ${settings.partitions} partition(s) and cleanup.policy=compact`);
       return undefined;
@@ -423,7 +425,7 @@ export class Replica implements Service {
     this.#logAnswers = answers;
     const { logger } = this.#options;
     if (answers) logger.info('the log answers again');
-    else logger.warn(`${(error as Error).message}; reads go on from memory`);
+    else logger.warn(`${error instanceof BitacoraError ? error.detail : String(error)}; reads go on from memory`);
   }
 
   /** Ends when the next look is due, or something calls for one at once. */
