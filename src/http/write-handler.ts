@@ -20,9 +20,7 @@ export function putHandler(database: Database, nowMs: () => number): RequestHand
     if (parameter !== undefined && body !== undefined && body.length > 0) {
       throw new BitacoraError('value_ambiguous', 'Send the value as the parameter "value" or as the body, not both.');
     }
-    const hasBody =
-      request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
-    const value = parameter ?? (hasBody ? (body ?? Buffer.alloc(0)) : undefined);
+    const value = parameter ?? body;
     if (value === undefined) {
       throw new BitacoraError(
         'value_missing',

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { Database, type DatabaseOptions } from '../../src/database/database.ts';
 import type { FatalError } from '../../src/kernel/errors.ts';
 import type { Logger } from '../../src/kernel/logger.ts';
 import { Metrics } from '../../src/kernel/metrics.ts';
@@ -44,6 +45,12 @@ export class ReplicaRig {
       metrics: this.metrics,
       onFatal: (error) => this.fatal.push(error),
     });
+  }
+
+  /** A database over the rig's parts. */
+  database(limits: Pick<DatabaseOptions, 'valueBytesMax' | 'readTimeoutMs' | 'writeTimeoutMs'>): Database {
+    const { log, store, replica, clock } = this;
+    return new Database({ log, store, replica, partitioner: partitioners.murmur2, clock, ...limits });
   }
 
   /** Makes the topic, so that there may be records before the replica starts. */

@@ -256,6 +256,11 @@ export class KafkaLog implements Log {
       read: sum((commit) => commit.stats.batches),
     });
     metrics.gauge({
+      name: 'bitacora_log_append_queue_records',
+      help: 'Writes that wait for the batch in flight to come back.',
+      read: sum((commit) => commit.queued),
+    });
+    metrics.gauge({
       name: 'bitacora_log_append_queue_bytes',
       help: 'Bytes of writes that wait for the log.',
       read: () => this.#budget.bytes,

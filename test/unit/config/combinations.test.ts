@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type Config, readArguments } from '../../../src/config/config.ts';
-import { FatalError } from '../../../src/kernel/errors.ts';
+import { complaintOf, configOf } from '../../support/arguments.ts';
 
 describe('API_HOST and ALLOW_ANONYMOUS', () => {
   for (const host of ['127.0.0.1', '127.8.4.2', 'localhost', '::1']) {
@@ -158,22 +157,3 @@ describe('KAFKA_SASL', () => {
     );
   });
 });
-
-function configOf(environment: NodeJS.ProcessEnv, argv: readonly string[] = []): Config {
-  const command = readArguments(argv, environment);
-  if (command.kind !== 'run') throw new Error(`taken for ${command.kind}`);
-  return command.config;
-}
-
-/** The one line that the start ends with. */
-function complaintOf(environment: NodeJS.ProcessEnv, argv: readonly string[] = []): string {
-  try {
-    readArguments(argv, environment);
-  } catch (error) {
-    expect(error).to.be.instanceOf(FatalError);
-    const { message } = error as FatalError;
-    expect(message).not.to.include('\n');
-    return message;
-  }
-  throw new Error('it was taken');
-}

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { type Config, readArguments } from '../../../src/config/config.ts';
+import { readArguments } from '../../../src/config/config.ts';
 import { configurationPage, helpText } from '../../../src/config/describe-options.ts';
 import { flagOf, type Option, type OptionName, options } from '../../../src/config/options.ts';
-import { FatalError } from '../../../src/kernel/errors.ts';
+import { complaintOf, configOf } from '../../support/arguments.ts';
 
 /** For each option a value other than its default, and what it becomes; then values that it must not take. */
 const samples: Readonly<Record<OptionName, { text: string; value: unknown; bad: readonly string[] }>> = {
@@ -50,7 +50,7 @@ describe('an option', () => {
   }
 
   it('has its default where nothing is said', () => {
-    const config = configOf([], {});
+    const config = configOf({});
     for (const [name, option] of table) {
       if (option.default !== undefined) expect(config[name], name).to.deep.equal(option.type.parse(option.default));
     }
@@ -59,21 +59,21 @@ describe('an option', () => {
   for (const [name, option] of withText) {
     const { text, value } = samples[name];
     it(`${option.env} is taken from the environment and from the flag`, () => {
-      expect(value).not.to.deep.equal(configOf([], {})[name]);
-      expect(configOf([], { [option.env]: text })[name]).to.deep.equal(value);
-      expect(configOf([`--${flagOf(option)}`, text], {})[name]).to.deep.equal(value);
-      expect(configOf([`--${flagOf(option)}=${text}`], {})[name]).to.deep.equal(value);
+      expect(value).not.to.deep.equal(configOf({})[name]);
+      expect(configOf({ [option.env]: text })[name]).to.deep.equal(value);
+      expect(configOf({}, [`--${flagOf(option)}`, text])[name]).to.deep.equal(value);
+      expect(configOf({}, [`--${flagOf(option)}=${text}`])[name]).to.deep.equal(value);
     });
 
     it(`${option.env} as a flag wins over the environment, whatever stands there`, () => {
       const other = option.default ?? 'other';
-      expect(configOf([`--${flagOf(option)}`, text], { [option.env]: other })[name]).to.deep.equal(value);
+      expect(configOf({ [option.env]: other }, [`--${flagOf(option)}`, text])[name]).to.deep.equal(value);
       const [bad] = samples[name].bad;
-      expect(configOf([`--${flagOf(option)}`, text], { [option.env]: bad })[name]).to.deep.equal(value);
+      expect(configOf({ [option.env]: bad }, [`--${flagOf(option)}`, text])[name]).to.deep.equal(value);
     });
 
     it(`${option.env} counts as unset where it is empty`, () => {
-      expect(configOf([], { [option.env]: '' })[name]).to.deep.equal(configOf([], {})[name]);
+      expect(configOf({ [option.env]: '' })[name]).to.deep.equal(configOf({})[name]);
     });
   }
 
@@ -81,24 +81,22 @@ describe('an option', () => {
     for (const bad of samples[name].bad) {
       it(`${option.env} is not ${JSON.stringify(bad.length > 20 ? `${bad.slice(0, 20)}…` : bad)}`, () => {
         const shown = JSON.stringify(bad.length > 80 ? `${bad.slice(0, 80)}…` : bad);
-        expect(complaintOf([], { [option.env]: bad })).to.equal(
-          `${option.env} is ${shown}: expected ${option.type.label}`,
-        );
+        expect(complaintOf({ [option.env]: bad })).to.equal(`${option.env} is ${shown}: expected ${option.type.label}`);
         const flag = `--${flagOf(option)}`;
-        expect(complaintOf([`${flag}=${bad}`], {})).to.equal(`${flag} is ${shown}: expected ${option.type.label}`);
+        expect(complaintOf({}, [`${flag}=${bad}`])).to.equal(`${flag} is ${shown}: expected ${option.type.label}`);
       });
     }
   }
 
   for (const [, option] of table) {
     it(`${option.env} takes no empty flag: whoever writes one means something`, () => {
-      const complaint = complaintOf([`--${flagOf(option)}=`], {});
+      const complaint = complaintOf({}, [`--${flagOf(option)}=`]);
       expect(complaint).to.match(new RegExp(`^--${flagOf(option)} is (""|\\(hidden\\)): expected `));
     });
   }
 
   it('keeps nothing back when its value is long, except the tail', () => {
-    const complaint = complaintOf([], { NODENAME: `${'a'.repeat(80)}/${'b'.repeat(1000)}` });
+    const complaint = complaintOf({ NODENAME: `${'a'.repeat(80)}/${'b'.repeat(1000)}` });
     expect(complaint)
       .to.include(`"${'a'.repeat(80)}…"`)
       .and.not.include('b');
@@ -130,7 +128,7 @@ describe('arguments', () => {
   ];
   for (const [argv, named] of mistakes) {
     it(`${argv.join(' ')} is refused with one line that points at --help`, () => {
-      const complaint = complaintOf(argv, {});
+      const complaint = complaintOf({}, argv);
       expect(complaint)
         .to.include(named)
         .and.match(/; --help lists every option$/);
@@ -138,7 +136,7 @@ describe('arguments', () => {
   }
 
   it('leave variables alone that are none of theirs', () => {
-    expect(configOf([], { PATH: '/bin', API_PORTS: 'x', api_port: '1' }).apiPort).to.equal(8082);
+    expect(configOf({ PATH: '/bin', API_PORTS: 'x', api_port: '1' }).apiPort).to.equal(8082);
   });
 });
 
@@ -167,22 +165,3 @@ describe('--help and the documentation', () => {
     for (const row of rows) expect(row.split('|')).to.have.length(7);
   });
 });
-
-function configOf(argv: readonly string[], environment: NodeJS.ProcessEnv): Config {
-  const command = readArguments(argv, environment);
-  if (command.kind !== 'run') throw new Error(`taken for ${command.kind}`);
-  return command.config;
-}
-
-/** The one line that the start ends with. */
-function complaintOf(argv: readonly string[], environment: NodeJS.ProcessEnv): string {
-  try {
-    readArguments(argv, environment);
-  } catch (error) {
-    expect(error).to.be.instanceOf(FatalError);
-    const { message } = error as FatalError;
-    expect(message).not.to.include('\n');
-    return message;
-  }
-  throw new Error('it was taken');
-}

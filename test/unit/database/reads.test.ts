@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type Consistency, Database } from '../../../src/database/database.ts';
+import type { Consistency, Database } from '../../../src/database/database.ts';
 import { partitioners } from '../../../src/log/partitioner.ts';
 import { settled } from '../../support/fake-clock.ts';
 import { rejection } from '../../support/log-contract.ts';
@@ -17,10 +17,7 @@ describe('reading from the database', () => {
 
   async function setUp(partitions: number): Promise<void> {
     rig = new ReplicaRig({ partitions });
-    const { log, store, replica, clock } = rig;
-    const partitioner = partitioners.murmur2;
-    const limits = { valueBytesMax: 1_000, readTimeoutMs, writeTimeoutMs: 100 };
-    database = new Database({ log, store, replica, partitioner, clock, ...limits });
+    database = rig.database({ valueBytesMax: 1_000, readTimeoutMs, writeTimeoutMs: 100 });
     await rig.createTopic();
   }
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Database, type WriteOptions, type Written } from '../../../src/database/database.ts';
+import type { Database, WriteOptions, Written } from '../../../src/database/database.ts';
 import { partitioners } from '../../../src/log/partitioner.ts';
 import { settled } from '../../support/fake-clock.ts';
 import { rejection } from '../../support/log-contract.ts';
@@ -21,10 +21,7 @@ describe('writing to the database', () => {
 
   async function setUp(partitions: number): Promise<void> {
     rig = new ReplicaRig({ partitions });
-    const { log, store, replica, clock } = rig;
-    const partitioner = partitioners.murmur2;
-    const timeouts = { readTimeoutMs: 100, writeTimeoutMs };
-    database = new Database({ log, store, replica, partitioner, valueBytesMax, clock, ...timeouts });
+    database = rig.database({ valueBytesMax, readTimeoutMs: 100, writeTimeoutMs });
     await rig.createTopic();
   }
 
