@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isHost, isHostPort } from '../kernel/host-port.ts';
 
 /** How one option's text becomes a value. `parse` throws an `ExpectationError` that says what was expected. */
 export interface OptionType<T> {
@@ -52,16 +52,6 @@ export function oneOf<const T extends string>(...choices: readonly T[]): OptionT
   };
 }
 
-const hostname = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$/;
-
-/** A name whose last label is all digits would be taken for an address (WHATWG URL), and 127.0.0.300 is none. */
-const endsInNumber = /(^|\.)\d+$/;
-
-/** An IPv6 zone (`fe80::1%eth0`) means nothing to another machine. */
-function isHost(value: string): boolean {
-  return isIP(value) !== 0 ? !value.includes('%') : hostname.test(value) && !endsInNumber.test(value);
-}
-
 export const host: OptionType<string> = {
   label: 'host name or IP address',
   parse: (value) => {
@@ -75,13 +65,7 @@ export const hostPortList: OptionType<readonly string[]> = {
   label: 'host:port, several separated by commas',
   parse: (value) => {
     const entries = value.split(',').map((entry) => entry.trim());
-    for (const entry of entries) {
-      const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(entry) ?? [];
-      const hostIsGood = bracketed !== undefined ? isIP(bracketed) === 6 : plain !== undefined && isHost(plain);
-      if (!hostIsGood || Number(port) < 1 || Number(port) > 65535) {
-        throw new ExpectationError('host:port, several separated by commas');
-      }
-    }
+    if (!entries.every(isHostPort)) throw new ExpectationError('host:port, several separated by commas');
     return entries;
   },
 };

@@ -1,0 +1,42 @@
+import { isHostPort } from '../kernel/host-port.ts';
+import type { MembershipEvent } from './membership.ts';
+
+/** The members that an adapter knows of: checks a registry's entries and tells listeners what changed. */
+export class MemberSet {
+  #ids: ReadonlySet<string> = new Set();
+  #ignored = 0;
+  readonly #listeners: ((event: MembershipEvent) => void)[] = [];
+
+  get ids(): ReadonlySet<string> {
+    return this.#ids;
+  }
+
+  /** Entries of the registry, as last seen, that are no `host:port`. */
+  get ignored(): number {
+    return this.#ignored;
+  }
+
+  subscribe(listener: (event: MembershipEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** From now on `entries` are the members, but for `ownId`. `senseless` more were there that are none by other signs. */
+  replace(entries: Iterable<string>, ownId: string, senseless = 0): void {
+    const before = this.#ids;
+    const all = [...entries];
+    const sound = all.filter(isHostPort);
+    this.#ignored = all.length - sound.length + senseless;
+    this.#ids = new Set(sound.filter((id) => id !== ownId));
+    for (const id of before) if (!this.#ids.has(id)) this.#tell({ kind: 'left', id });
+    for (const id of this.#ids) if (!before.has(id)) this.#tell({ kind: 'joined', id });
+  }
+
+  /** No event is told any more. */
+  silence(): void {
+    this.#listeners.length = 0;
+  }
+
+  #tell(event: MembershipEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

@@ -1,0 +1,36 @@
+/** This node as it announces itself to a registry. */
+export interface Self {
+  /** `host:port` under which other nodes reach its HTTP API: the node's id, unique in the cluster. */
+  readonly id: string;
+  /** `host:port` of its Avro socket, where it has one. */
+  readonly socket?: string;
+  /** Made anew by each process, so that a node that was started again is not taken for a second one of the same id. */
+  readonly instance: string;
+}
+
+/** What became of one other node, by its id. */
+export type MembershipEvent = { readonly kind: 'joined' | 'left'; readonly id: string };
+
+/**
+ * Who else is in the cluster. Each adapter keeps a registry in its own way; all of them know nodes by `host:port` alone, take no
+ * entry of a registry on trust, and keep the last known members for as long as the registry does not answer.
+ */
+export interface Membership {
+  /**
+   * Announces this node and begins to watch the others, in the background: resolves at once, and a registry that does not answer
+   * is tried again until `leave`. A second node of the same id is reported as fatal to whoever made the adapter.
+   */
+  join(self: Self): Promise<void>;
+
+  /** Takes this node out of the registry, if that answers soon, and ends everything. Events end too. */
+  leave(): Promise<void>;
+
+  /** The ids of the other nodes, as last known. */
+  members(): ReadonlySet<string>;
+
+  /** Has `listener` called after each change of `members()`. */
+  subscribe(listener: (event: MembershipEvent) => void): void;
+
+  /** Registry entries that are no `host:port`, or otherwise make no sense, and were ignored. Each counts once while it stays. */
+  readonly ignoredEntries: number;
+}

@@ -1,0 +1,32 @@
+import { MemberSet } from './member-set.ts';
+import type { Membership, MembershipEvent, Self } from './membership.ts';
+
+/** The members that the `PEERS` option names. The same list serves every node: a node's own entry is passed over. */
+export class StaticMembership implements Membership {
+  readonly #peers: readonly string[];
+  readonly #members = new MemberSet();
+
+  constructor(peers: readonly string[]) {
+    this.#peers = peers;
+  }
+
+  async join({ id }: Self): Promise<void> {
+    this.#members.replace(this.#peers, id);
+  }
+
+  async leave(): Promise<void> {
+    this.#members.silence();
+  }
+
+  members(): ReadonlySet<string> {
+    return this.#members.ids;
+  }
+
+  subscribe(listener: (event: MembershipEvent) => void): void {
+    this.#members.subscribe(listener);
+  }
+
+  get ignoredEntries(): number {
+    return this.#members.ignored;
+  }
+}
