@@ -1,6 +1,12 @@
 #!/usr/bin/env node
+import { randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Cluster } from './cluster/cluster.ts';
+import { LogMembership } from './cluster/log-topic/log-membership.ts';
+import type { Membership } from './cluster/membership.ts';
+import { Peers } from './cluster/peers.ts';
+import { StaticMembership } from './cluster/static-membership.ts';
 import { type Config, readArguments } from './config/config.ts';
 import { helpText } from './config/describe-options.ts';
 import { Database, keyBytesMax } from './database/database.ts';
@@ -8,7 +14,7 @@ import { HttpServer } from './http/http-server.ts';
 import { systemClock } from './kernel/clock.ts';
 import { FatalError } from './kernel/errors.ts';
 import { Services } from './kernel/lifecycle.ts';
-import { createLogger, type Logger } from './kernel/logger.ts';
+import { createLogger, errorsOnly, type Logger } from './kernel/logger.ts';
 import { Metrics } from './kernel/metrics.ts';
 import { KafkaLog } from './log/kafka/kafka-log.ts';
 import { partitioners } from './log/partitioner.ts';
@@ -37,20 +43,7 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
   const clock = systemClock;
   const metrics = new Metrics();
   const partitioner = partitioners[config.partitioner];
-  const log = new KafkaLog({
-    connection: {
-      brokers: config.brokerList,
-      clientId: `bitacora-${config.nodeId}`,
-      tls: config.kafkaTls,
-      sasl: config.kafkaSasl,
-    },
-    topic: config.kafkaTopic,
-    groupId: `${config.kafkaTopic}-${config.nodename}-${config.apiPort}`,
-    writeTimeoutMs: config.writeTimeoutMs,
-    clock,
-    logger,
-    metrics,
-  });
+  const log = kafkaLog(config, config.kafkaTopic, logger, metrics);
   const store = new MapStore(deleteRetentionMs);
   const replica = new Replica({
     log,
@@ -63,11 +56,18 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
     metrics,
     onFatal,
   });
-  const { valueBytesMax, readTimeoutMs, writeTimeoutMs } = config;
+  const self = { id: config.nodeId, instance: randomUUID() };
+  const membership = membershipOf(config, logger, onFatal);
+  const cluster = new Cluster({ membership, self, clock, logger, metrics });
+  const { valueBytesMax, readTimeoutMs, writeTimeoutMs, peerTimeoutMs: timeoutMs, missLookup } = config;
+  const peers = new Peers({ membership, timeoutMs, valueBytesMax, clock, metrics });
   const database = new Database({
     log,
     store,
     replica,
+    cluster,
+    peers,
+    missLookup,
     partitioner,
     valueBytesMax,
     readTimeoutMs,
@@ -84,15 +84,43 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
     database,
     host: config.apiHost,
     port: config.apiPort,
-    identity: { id: config.nodeId },
+    identity: self,
     version: packageVersion(),
     clock,
     logger,
     metrics,
   });
-  // Ended in the reverse order: requests are answered while the replica still applies, and writes leave while there is a log.
-  const services = new Services([log, replica, reporter, http], logger);
+  // Ended in the reverse order: others stop asking first, requests are answered while the replica still applies and peers can
+  // be asked, and writes leave while there is a log.
+  const services = new Services([log, replica, reporter, peers, http, cluster], logger);
   return { database, store, http, run: () => services.run(), stop: () => services.stop() };
+}
+
+function kafkaLog(config: Config, topic: string, logger: Logger, metrics: Metrics): KafkaLog {
+  return new KafkaLog({
+    connection: {
+      brokers: config.brokerList,
+      clientId: `bitacora-${config.nodeId}`,
+      tls: config.kafkaTls,
+      sasl: config.kafkaSasl,
+    },
+    topic,
+    groupId: `${topic}-${config.nodename}-${config.apiPort}`,
+    writeTimeoutMs: config.writeTimeoutMs,
+    clock: systemClock,
+    logger,
+    metrics,
+  });
+}
+
+/** How this node finds the others. */
+function membershipOf(config: Config, logger: Logger, onFatal: (error: FatalError) => void): Membership {
+  const clock = systemClock;
+  if (config.peers !== undefined) return new StaticMembership(config.peers);
+  // What goes wrong with Kafka, the database's own log tells already, and has metrics of the same names.
+  const topic = `${config.kafkaTopic}-members`;
+  const log = kafkaLog(config, topic, errorsOnly(logger), new Metrics({ process: false }));
+  return new LogMembership({ log, clock, logger, onFatal });
 }
 
 function packageVersion(): string {

@@ -34,3 +34,8 @@ export interface Membership {
   /** Registry entries that are no `host:port`, or otherwise make no sense, and were ignored. Each counts once while it stays. */
   readonly ignoredEntries: number;
 }
+
+/** Why a node cannot start under an id, in one line for a person. */
+export function takenMessage(id: string): string {
+  return `another node is alive under the id ${id}: give each node a NODENAME or API_PORT of its own`;
+}

@@ -89,6 +89,11 @@ function complete(raw: RawConfig): Config {
         'set ALLOW_ANONYMOUS=true if that is meant',
     );
   }
+  if (raw.peers !== undefined && raw.zookeeperHost !== undefined) {
+    throw new FatalError(
+      'PEERS and ZOOKEEPER_HOST are both set: nodes find each other in one way, so unset one of them',
+    );
+  }
   const nodename = raw.nodename ?? (isWildcard(raw.apiHost) ? hostname() : raw.apiHost);
   return {
     ...raw,

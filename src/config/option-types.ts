@@ -69,3 +69,24 @@ export const hostPortList: OptionType<readonly string[]> = {
     return entries;
   },
 };
+
+/** Where ZooKeeper is: servers, and the path that takes the place of its root (`/a/b`; empty for none). */
+export interface ZookeeperConnect {
+  readonly hosts: readonly string[];
+  readonly chroot: string;
+}
+
+/** As ZooKeeper's own clients write it: `host:port,host:port/chroot`. */
+export const zookeeperConnect: OptionType<ZookeeperConnect> = {
+  label: 'host:port, several separated by commas, with an optional /chroot at the end',
+  parse: (value) => {
+    const slashAt = value.indexOf('/');
+    const [hosts, chroot] = slashAt < 0 ? [value, ''] : [value.slice(0, slashAt), value.slice(slashAt)];
+    if (!/^((\/(?!\.{1,2}(\/|$))[\w.-]+)*|\/)$/.test(chroot)) throw new ExpectationError(zookeeperConnect.label);
+    try {
+      return { hosts: hostPortList.parse(hosts), chroot: chroot === '/' ? '' : chroot };
+    } catch {
+      throw new ExpectationError(zookeeperConnect.label);
+    }
+  },
+};

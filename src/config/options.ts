@@ -1,5 +1,14 @@
 import { logLevels } from '../kernel/logger.ts';
-import { boolean, host, hostPortList, integer, type OptionType, oneOf, text } from './option-types.ts';
+import {
+  boolean,
+  host,
+  hostPortList,
+  integer,
+  type OptionType,
+  oneOf,
+  text,
+  zookeeperConnect,
+} from './option-types.ts';
 
 export interface Option<T> {
   /** Environment variable; the flag is the same name in kebab case. */
@@ -26,7 +35,7 @@ export const options = {
   },
   kafkaTopic: {
     env: 'KAFKA_TOPIC',
-    type: text(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, 'Kafka topic name: 1 to 249 of A-Z a-z 0-9 . _ -'),
+    type: text(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,241}$/, 'Kafka topic name: 1 to 241 of A-Z a-z 0-9 . _ -'),
     default: 'bitacora',
     help: 'The compacted topic that is the database. Created when it does not exist.',
   },
@@ -83,6 +92,28 @@ export const options = {
     type: host,
     defaultNote: 'API_HOST; the host name when that is a wildcard address',
     help: 'Host name or address under which other nodes reach this one. With API_PORT it names the node.',
+  },
+  zookeeperHost: {
+    env: 'ZOOKEEPER_HOST',
+    type: zookeeperConnect,
+    help: 'ZooKeeper servers in which nodes find each other, with an optional chroot. Unset: nodes find each other through a topic beside KAFKA_TOPIC, or by PEERS.',
+  },
+  peers: {
+    env: 'PEERS',
+    type: hostPortList,
+    help: 'The nodes of the cluster, instead of any way to find them. The same list serves every node.',
+  },
+  missLookup: {
+    env: 'MISS_LOOKUP',
+    type: oneOf('always', 'behind', 'never'),
+    default: 'always',
+    help: 'When a key that this node has not got is looked up at the other nodes; behind: only while it has not caught up.',
+  },
+  peerTimeoutMs: {
+    env: 'PEER_TIMEOUT_MS',
+    type: integer(10, 60_000),
+    default: '250',
+    help: 'How long a look-up at other nodes may take.',
   },
   partitioner: {
     env: 'PARTITIONER',

@@ -1,3 +1,6 @@
+import type { Cluster, Member } from '../cluster/cluster.ts';
+import { topicName } from '../cluster/peer-answer.ts';
+import type { Peers } from '../cluster/peers.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError } from '../kernel/errors.ts';
 import type { Log, RecordHeaders } from '../log/log.ts';
@@ -7,6 +10,7 @@ import type { Replica } from '../replica/replica.ts';
 import type { ReplicaStatus } from '../replica/status.ts';
 import type { Store, StoredValue } from '../store/store.ts';
 import { EndsLookup } from './ends-lookup.ts';
+import { type MissLookupPolicy, MissLookups, notCaughtUp } from './miss-lookup.ts';
 
 export { keyBytesMax } from '../replica/apply.ts';
 export type { StoredValue } from '../store/store.ts';
@@ -15,6 +19,9 @@ export interface DatabaseOptions {
   readonly log: Log;
   readonly store: Store;
   readonly replica: Replica;
+  readonly cluster: Cluster;
+  readonly peers: Peers;
+  readonly missLookup: MissLookupPolicy;
   readonly partitioner: Partitioner;
   readonly valueBytesMax: number;
   /** Bound of a consistent read's wait. */
@@ -27,10 +34,19 @@ export interface DatabaseOptions {
 /** What one look at a key found. */
 export interface Reading {
   readonly partition: number;
-  /** This node's applied position of the partition when it looked. */
+  /** The applied position of the partition on the node that looked, when it looked. */
   readonly position: number;
   /** undefined: there is no value. */
   readonly found: StoredValue | undefined;
+  /** Whether this node's copy of the log has told, or another node. */
+  readonly source: 'log' | 'peer';
+}
+
+/** What this node has in memory, and what another node needs to know to weigh it. */
+export interface Peeked extends Reading {
+  readonly caughtUp: boolean;
+  /** Which topic it is of, as `topicName` writes it. */
+  readonly topic: string;
 }
 
 /**
@@ -66,37 +82,59 @@ export class Database {
   readonly valueBytesMax: number;
   readonly #options: DatabaseOptions;
   readonly #endsLookup: EndsLookup;
+  readonly #missLookups: MissLookups;
 
   constructor(options: DatabaseOptions) {
+    const { log, peers, store, replica, clock } = options;
     this.valueBytesMax = options.valueBytesMax;
     this.#options = options;
-    this.#endsLookup = new EndsLookup(() => options.log.ends());
+    this.#endsLookup = new EndsLookup(() => log.ends());
+    const freshEnds = () => this.#endsLookup.next();
+    this.#missLookups = new MissLookups({ policy: options.missLookup, peers, store, replica, freshEnds, clock });
   }
 
   status(): ReplicaStatus {
     return this.#options.replica.status();
   }
 
+  /** The other nodes. */
+  members(): readonly Member[] {
+    return this.#options.cluster.members();
+  }
+
   /**
-   * Reads this node's memory, at once. Throws `not_caught_up` when the key is not there and the part of the log that may hold
-   * it has not been read: not knowing is not absence.
+   * Reads this node's memory, at once; a key that was never there is looked up at other nodes. Throws or rejects with
+   * `not_caught_up` when nobody knows of the key and this node has not read the part of the log that may hold it: not knowing
+   * is not absence.
    */
-  read(key: Buffer): Reading {
-    const { store, replica, clock } = this.#options;
+  read(key: Buffer): Reading | Promise<Reading> {
+    const { store, clock } = this.#options;
     const partition = this.#homeOf(key);
-    const position = replica.position(partition);
     const known = store.look(key, clock.nowMs());
-    if (known === undefined && !replica.isCaughtUp(partition)) {
-      throw new BitacoraError('not_caught_up', 'The node is still reading the log; ask again later, or another node.');
-    }
-    return { partition, position, found: known === 'absent' ? undefined : known };
+    if (known === undefined && this.#missLookups.applies(partition)) return this.#missLookups.find(key, partition);
+    return this.#readingOf(partition, known);
+  }
+
+  /** Reads this node's memory and asks nobody. Throws `not_caught_up` as `read` does. */
+  readHere(key: Buffer): Reading {
+    const { store, clock } = this.#options;
+    const partition = this.#homeOf(key);
+    return this.#readingOf(partition, store.look(key, clock.nowMs()));
   }
 
   /** What this node has in memory, whether or not it has read everything: for other nodes, which weigh it by position. */
-  peek(key: Buffer): Reading {
+  peek(key: Buffer): Peeked {
     const { store, replica, clock } = this.#options;
     const partition = this.#homeOf(key);
-    return { partition, position: replica.position(partition), found: store.get(key, clock.nowMs()) };
+    const { topic, clusterId } = replica.topic!;
+    return {
+      partition,
+      position: replica.position(partition),
+      found: store.get(key, clock.nowMs()),
+      source: 'log',
+      caughtUp: replica.isCaughtUp(partition),
+      topic: topicName(clusterId, topic),
+    };
   }
 
   /** Rejects with `position_not_reached`, or `log_unavailable`, when the consistency asked for cannot be had in time. */
@@ -115,7 +153,8 @@ export class Database {
         `The node did not reach offset ${position} of partition ${partition} within ${readTimeoutMs} ms.`,
       );
     }
-    return this.read(key);
+    // What was in the log when the request came has been applied: no other node can know better.
+    return consistency.level === 'linearizable' ? this.readHere(key) : this.read(key);
   }
 
   put(key: Buffer, value: Buffer, options: WriteOptions): Promise<Written> {
@@ -150,6 +189,13 @@ export class Database {
       applied = await replica.reaches(partition, offset + 1, Math.max(0, deadlineMs - clock.monotonicMs()));
     }
     return { partition, offset, timestampMs, applied };
+  }
+
+  #readingOf(partition: number, known: StoredValue | 'absent' | undefined): Reading {
+    const { replica } = this.#options;
+    if (known === undefined && !replica.isCaughtUp(partition)) throw notCaughtUp('It asked no other node.');
+    const found = known === 'absent' ? undefined : known;
+    return { partition, position: replica.position(partition), found, source: 'log' };
   }
 
   #homeOf(key: Buffer): number {

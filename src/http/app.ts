@@ -48,9 +48,9 @@ export function makeApp(options: AppOptions): Express {
   app.all('/rpc/cluster', methodNotAllowed(['GET', 'HEAD']));
   const pages: Readonly<Record<string, RequestHandler>> = {
     '/health/live': liveHandler,
-    '/health/ready': readyHandler(database, isDraining),
+    '/health/ready': readyHandler(database, identity, isDraining),
     '/metrics': metricsHandler(metrics),
-    '/cluster': clusterHandler(database, identity),
+    '/cluster': clusterHandler(database, identity, clock),
     '/openapi.json': openApiHandler(version, database.valueBytesMax),
   };
   for (const [path, handler] of Object.entries(pages)) {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import accepts from 'accepts';
-import type { Consistency, Database, Reading, StoredValue } from '../database/database.ts';
+import type { Consistency, Database, Peeked, Reading, StoredValue } from '../database/database.ts';
 import { BitacoraError } from '../kernel/errors.ts';
 import { sendError } from './problem.ts';
 import { formatPosition, parsePositions } from './session-position.ts';
@@ -25,15 +25,13 @@ export function readHandler(database: Database): ReadHandler {
     // The plainest request of all needs no taking apart: one parameter, nothing encoded.
     if (url.startsWith('/rpc?key=') && !/[%+&]/.test(url)) {
       const key = Buffer.from(url.slice('/rpc?key='.length), 'latin1');
-      return answerReading(request, response, key, database.read(key));
+      return answerWhenRead(request, response, key, database.read(key));
     }
     const target = parseTarget(url, readParameters);
     const key = keyOf(target);
     const consistency = consistencyOf(target.parameters.get('consistency'), request);
-    if (consistency.level === 'local') return answerReading(request, response, key, database.read(key));
-    return database
-      .readConsistently(key, consistency)
-      .then((reading) => answerReading(request, response, key, reading));
+    const reading = consistency.level === 'local' ? database.read(key) : database.readConsistently(key, consistency);
+    return answerWhenRead(request, response, key, reading);
   };
 }
 
@@ -41,8 +39,24 @@ export function readHandler(database: Database): ReadHandler {
 export function peekHandler(database: Database): ReadHandler {
   return (request, response) => {
     const key = keyOf(parseTarget(request.url ?? '', ['key']));
-    answerReading(request, response, key, database.peek(key));
+    const reading = database.peek(key);
+    answerReading(request, response, key, reading, weightOf(reading));
   };
+}
+
+/** By what another node weighs an answer, beside its position. */
+function weightOf({ caughtUp, topic }: Peeked): readonly string[] {
+  return ['Bitacora-Caught-Up', String(caughtUp), 'Bitacora-Topic', topic];
+}
+
+function answerWhenRead(
+  request: IncomingMessage,
+  response: ServerResponse,
+  key: Buffer,
+  reading: Reading | Promise<Reading>,
+): void | Promise<void> {
+  if (!(reading instanceof Promise)) return answerReading(request, response, key, reading);
+  return reading.then((found) => answerReading(request, response, key, found));
 }
 
 function consistencyOf(parameter: Buffer | undefined, request: IncomingMessage): Consistency {
@@ -64,12 +78,18 @@ function consistencyOf(parameter: Buffer | undefined, request: IncomingMessage):
   }
 }
 
-function answerReading(request: IncomingMessage, response: ServerResponse, key: Buffer, reading: Reading): void {
-  const { partition, position, found } = reading;
+function answerReading(
+  request: IncomingMessage,
+  response: ServerResponse,
+  key: Buffer,
+  { partition, position, found, source }: Reading,
+  moreHeaders: readonly string[] = [],
+): void {
   const positionHeader = formatPosition(partition, position);
   if (found === undefined) {
     const error = new BitacoraError('key_not_found', 'No value is stored under the key.');
-    sendError(response, error, ['Bitacora-Partition', String(partition), 'Bitacora-Position', positionHeader]);
+    const headers = ['Bitacora-Partition', String(partition), 'Bitacora-Position', positionHeader, ...moreHeaders];
+    sendError(response, error, headers);
     return;
   }
   const representation = representationOf(request);
@@ -83,13 +103,14 @@ function answerReading(request: IncomingMessage, response: ServerResponse, key: 
     'Bitacora-Timestamp',
     version[2],
     'Bitacora-Source',
-    'log',
+    source,
     'Bitacora-Position',
     positionHeader,
     'ETag',
     etag,
     'Vary',
     'Accept',
+    ...moreHeaders,
   ];
   if (found.expiresAtMs !== undefined) headers.push('Bitacora-Expires-At', String(found.expiresAtMs));
   if (found.contentType !== undefined) headers.push('Bitacora-Content-Type', printable(found.contentType));
@@ -99,7 +120,7 @@ function answerReading(request: IncomingMessage, response: ServerResponse, key: 
     response.end();
     return;
   }
-  const body = representation === 'json' ? jsonOf(key, found, version) : found.value;
+  const body = representation === 'json' ? jsonOf(key, found, version, source) : found.value;
   headers.push('Content-Type', contentTypes[representation], 'Content-Length', String(Buffer.byteLength(body)));
   // The bytes are somebody's: no browser is to guess at a type that runs.
   if (representation !== 'json') headers.push('X-Content-Type-Options', 'nosniff');
@@ -154,7 +175,12 @@ export function jsonBytes(bytes: Buffer): [text: string, isBase64: boolean] {
 }
 
 /** Written by hand: all but the two texts are numbers, and this is the hottest line of the API. */
-function jsonOf(key: Buffer, stored: StoredValue, [partition, offset, timestamp]: VersionText): string {
+function jsonOf(
+  key: Buffer,
+  stored: StoredValue,
+  [partition, offset, timestamp]: VersionText,
+  source: Reading['source'],
+): string {
   const { latin1, expiresAtMs, contentType } = stored;
   const [keyText, keyIsBase64] = jsonBytes(key);
   const [valueText, valueIsBase64] = plainText.test(latin1) ? [`"${latin1}"`, false] : jsonBytes(stored.value);
@@ -164,7 +190,7 @@ function jsonOf(key: Buffer, stored: StoredValue, [partition, offset, timestamp]
     `,"partition":${partition},"offset":${offset},"timestamp":${timestamp}` +
     (expiresAtMs === undefined ? '' : `,"expiresAt":${expiresAtMs}`) +
     (contentType === undefined ? '' : `,"contentType":${JSON.stringify(contentType)}`) +
-    ',"source":"log"}\n'
+    `,"source":"${source}"}\n`
   );
 }
 

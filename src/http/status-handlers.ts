@@ -1,11 +1,14 @@
 import type { RequestHandler } from 'express';
 import type { Database } from '../database/database.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError } from '../kernel/errors.ts';
 import type { Metrics } from '../kernel/metrics.ts';
 
 export interface NodeIdentity {
   /** `host:port` under which other nodes reach this one. */
   readonly id: string;
+  /** Made anew by each process. */
+  readonly instance: string;
 }
 
 /** The process answers; nothing else is claimed, so that an orchestrator does not restart nodes because Kafka is down. */
@@ -14,13 +17,15 @@ export const liveHandler: RequestHandler = (_request, response) => {
 };
 
 /** 200 once the node has caught up and keeps up, else 503; both say where it stands. */
-export function readyHandler(database: Database, isDraining: () => boolean): RequestHandler {
+export function readyHandler(database: Database, identity: NodeIdentity, isDraining: () => boolean): RequestHandler {
   return (_request, response) => {
     const { state, ready, reason, partitions, lagMs, logAnswers, progress } = database.status();
     const serves = ready && !isDraining();
     if (!serves) response.setHeader('Retry-After', '1');
     response.status(serves ? 200 : 503).json({
       status: serves ? 'ready' : 'not ready',
+      node: identity.id,
+      instance: identity.instance,
       state: isDraining() ? 'draining' : state,
       reason: isDraining() ? 'the node is shutting down' : reason,
       lagMs: Math.round(lagMs),
@@ -31,12 +36,23 @@ export function readyHandler(database: Database, isDraining: () => boolean): Req
   };
 }
 
-/** The nodes of the cluster that this one knows of. */
-export function clusterHandler(database: Database, identity: NodeIdentity): RequestHandler {
+/** The nodes of the cluster, this one first. */
+export function clusterHandler(database: Database, identity: NodeIdentity, clock: Clock): RequestHandler {
   return (_request, response) => {
-    const { state, ready, partitions } = database.status();
+    const { state, ready, partitions, lagMs } = database.status();
+    const self = { id: identity.id, url: `http://${identity.id}`, state, ready, partitions, lagMs };
+    const members = [{ ...self, lastSeenMs: clock.nowMs() }, ...database.members()];
     response.json({
-      members: [{ id: identity.id, url: `http://${identity.id}`, self: true, state, ready, partitions }],
+      members: members.map(({ id, url, state, ready, partitions, lagMs, lastSeenMs }) => ({
+        id,
+        url,
+        self: id === identity.id,
+        state,
+        ready,
+        lagMs: lagMs === undefined ? undefined : Math.round(lagMs),
+        lastSeen: lastSeenMs,
+        partitions,
+      })),
     });
   };
 }

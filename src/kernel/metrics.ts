@@ -18,8 +18,9 @@ export interface MetricOptions {
 export class Metrics {
   readonly #registry = new Registry();
 
-  constructor() {
-    collectDefaultMetrics({ register: this.#registry });
+  /** `process`: also what Node.js tells of itself. */
+  constructor({ process }: { process: boolean } = { process: true }) {
+    if (process) collectDefaultMetrics({ register: this.#registry });
   }
 
   gauge(options: MetricOptions): void {

@@ -54,6 +54,11 @@ export interface TopicSettings {
   readonly partitions: number;
   /** Largest record batch the topic takes, in bytes. */
   readonly maxMessageBytes: number;
+  /**
+   * For a topic whose few keys are written over and over: how much of it may lie uncompacted. A reader reads all of that at
+   * every start. The cluster's own settings where absent.
+   */
+  readonly uncompactedBytesMax?: number;
 }
 
 export interface PartitionEnds {

@@ -32,7 +32,7 @@ export class MemoryLog implements Log {
   #description: TopicDescription | undefined;
   #partitions: MemoryPartition[] = [];
   #draining = false;
-  #wakeReader: (() => void) | undefined;
+  readonly #wakeReaders = new Set<() => void>();
 
   constructor(topic: string) {
     this.#topic = topic;
@@ -98,13 +98,16 @@ export class MemoryLog implements Log {
   /** Offsets that hold nothing a reader sees, as an aborted transaction and its marker leave them. */
   appendGap(partition: number, offsets: number): void {
     this.#partition(partition).end += offsets;
-    this.#wakeReader?.();
+    this.#wake();
   }
 
   read(positions: readonly number[], handler: ReadHandler): LogReader {
     const next = [...positions];
     const builder = new SliceBuilder();
     let stopped = false;
+    let wake = (): void => {};
+    const wakeThis = (): void => wake();
+    this.#wakeReaders.add(wakeThis);
     const readOnce = async (partition: number, log: MemoryPartition): Promise<void> => {
       const position = next[partition] ?? 0;
       const fresh = log.records.filter((record) => record.offset >= position);
@@ -131,7 +134,7 @@ export class MemoryLog implements Log {
     const loop = async (): Promise<void> => {
       while (!stopped) {
         const woken = new Promise<void>((resolve) => {
-          this.#wakeReader = resolve;
+          wake = resolve;
         });
         for (const [partition, log] of this.#partitions.entries()) await readOnce(partition, log);
         if (!stopped) await woken;
@@ -141,10 +144,15 @@ export class MemoryLog implements Log {
     return {
       stop: () => {
         stopped = true;
-        this.#wakeReader?.();
+        this.#wakeReaders.delete(wakeThis);
+        wake();
         return done;
       },
     };
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakeReaders) wake();
   }
 
   #push(partition: number, record: Omit<StoredRecord, 'offset'>): Appended {
@@ -152,7 +160,7 @@ export class MemoryLog implements Log {
     const offset = log.end;
     log.records.push({ ...record, offset });
     log.end += 1;
-    this.#wakeReader?.();
+    this.#wake();
     return { partition, offset, timestampMs: record.timestampMs };
   }
 

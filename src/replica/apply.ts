@@ -1,6 +1,7 @@
 import type { RecordHeaders, RecordSlices } from '../log/log.ts';
 import type { Partitioner } from '../log/partitioner.ts';
 import type { RecordView, Store } from '../store/store.ts';
+import type { KeyArrivals } from './key-arrivals.ts';
 
 /** Longest key that is served, in bytes. */
 export const keyBytesMax = 65_536;
@@ -27,6 +28,7 @@ export interface ApplyContext {
   readonly counters: ApplyCounters;
   /** Highest record timestamp seen in each partition; -1 before the first. */
   readonly newestMs: number[];
+  readonly arrivals: KeyArrivals;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface ApplyContext {
  * (which only dates tombstones). What it skips, every node skips alike.
  */
 export function applyRecords(context: ApplyContext, slices: RecordSlices, nowMs: number): void {
-  const { store, partitioner, partitions, counters, newestMs } = context;
+  const { store, partitioner, partitions, counters, newestMs, arrivals } = context;
   const { partition, count, buffer, offsets, timestampsMs, keyStarts, keyLengths, valueStarts, valueLengths } = slices;
   const record: RecordView = { ...emptyRecord, buffer, partition };
   let newest = newestMs[partition] ?? -1;
@@ -68,6 +70,7 @@ export function applyRecords(context: ApplyContext, slices: RecordSlices, nowMs:
     const changed = valueLengths[i]! < 0 ? store.delete(record, nowMs) : store.put(record);
     if (changed) counters.applied += 1;
     else counters.superseded += 1;
+    if (arrivals.size > 0) arrivals.arrived(buffer, keyStart, keyEnd);
   }
   newestMs[partition] = newest;
 }

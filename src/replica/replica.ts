@@ -17,6 +17,7 @@ import type { Partitioner } from '../log/partitioner.ts';
 import type { Store } from '../store/store.ts';
 import { type ApplyCounters, applyRecords } from './apply.ts';
 import { CatchUp } from './catch-up.ts';
+import { KeyArrivals } from './key-arrivals.ts';
 import { Lag } from './lag.ts';
 import { registerReplicaMetrics } from './metrics.ts';
 import { OffsetWaits } from './offset-waits.ts';
@@ -64,6 +65,7 @@ const retentionFloorMs = 60_000;
  */
 export class Replica implements Service {
   readonly name = 'replica';
+  readonly arrivals = new KeyArrivals();
   readonly #options: ReplicaOptions;
   readonly #stopping = new AbortController();
   readonly #waits: OffsetWaits;
@@ -97,6 +99,7 @@ export class Replica implements Service {
     this.#wakeWatch();
     await this.#reader?.stop();
     this.#waits.abandon();
+    this.arrivals.abandon();
     await this.#done;
   }
 
@@ -112,6 +115,16 @@ export class Replica implements Service {
 
   isCaughtUp(partition: number): boolean {
     return this.#lineage?.catchUp.isCaughtUp(partition) ?? false;
+  }
+
+  /** Where the partition ended when the log was last asked, and never below the applied position. */
+  end(partition: number): number {
+    return Math.max(this.#lineage?.lag.end(partition) ?? 0, this.position(partition));
+  }
+
+  /** The topic that is being read; undefined until the log has told. */
+  get topic(): Pick<TopicDescription, 'topic' | 'clusterId'> | undefined {
+    return this.#lineage?.description;
   }
 
   /** Why writes are not taken, for a person; undefined when they are. */
@@ -135,7 +148,7 @@ export class Replica implements Service {
       return { state, ready: false, reason, partitions: [], lagMs: 0, logAnswers, progress: undefined };
     }
     const partitions = lineage.positions.map((position, partition) => {
-      const end = Math.max(lineage.lag.end(partition) ?? position, position);
+      const end = this.end(partition);
       return { partition, position, end, lag: end - position };
     });
     const lagMs = lineage.lag.ms(clock.monotonicMs());
@@ -180,6 +193,7 @@ export class Replica implements Service {
         this.#lineage = undefined;
         this.#refusal = undefined;
         this.#waits.abandon();
+        this.arrivals.abandon();
       }
       await this.#reader?.stop();
       this.#reader = undefined;
@@ -257,6 +271,7 @@ export class Replica implements Service {
       partitions: lineage.positions.length,
       counters: this.#counters,
       newestMs: lineage.newestMs,
+      arrivals: this.arrivals,
     };
     return {
       onBatch: async (slices: RecordSlices) => {

@@ -25,6 +25,10 @@ async function startBitacora(keys: number, valueBytes: number): Promise<number> 
   const { Database } = await built<typeof import('../../src/database/database.ts')>('database/database.js');
   const { HttpServer } = await built<typeof import('../../src/http/http-server.ts')>('http/http-server.js');
   const { systemClock: clock } = await built<typeof import('../../src/kernel/clock.ts')>('kernel/clock.js');
+  const { Cluster } = await built<typeof import('../../src/cluster/cluster.ts')>('cluster/cluster.js');
+  const { Peers } = await built<typeof import('../../src/cluster/peers.ts')>('cluster/peers.js');
+  const { StaticMembership } =
+    await built<typeof import('../../src/cluster/static-membership.ts')>('cluster/static-membership.js');
   const { createLogger } = await built<typeof import('../../src/kernel/logger.ts')>('kernel/logger.js');
   const { Metrics } = await built<typeof import('../../src/kernel/metrics.ts')>('kernel/metrics.js');
   const { MemoryLog } = await built<typeof import('../../src/log/memory-log.ts')>('log/memory-log.js');
@@ -51,9 +55,13 @@ async function startBitacora(keys: number, valueBytes: number): Promise<number> 
   await replica.run();
   while (replica.status().state !== 'serving') await new Promise((resolve) => setTimeout(resolve, 10));
   const limits = { valueBytesMax: 1_048_576, readTimeoutMs: 5_000, writeTimeoutMs: 10_000 };
-  const database = new Database({ log, store, replica, partitioner, clock, ...limits });
-  const identity = { id: `${host}:0` };
-  const http = new HttpServer({ database, host, port: 0, identity, version: 'bench', clock, logger, metrics });
+  const self = { id: `${host}:0`, instance: 'bench' };
+  const membership = new StaticMembership([]);
+  const cluster = new Cluster({ membership, self, clock, logger, metrics });
+  const peers = new Peers({ membership, timeoutMs: 250, valueBytesMax: 1_048_576, clock, metrics });
+  const others = { cluster, peers, missLookup: 'never' as const };
+  const database = new Database({ log, store, replica, partitioner, clock, ...others, ...limits });
+  const http = new HttpServer({ database, host, port: 0, identity: self, version: 'bench', clock, logger, metrics });
   await http.run();
   return http.port;
 }

@@ -152,7 +152,7 @@ describe('replay of a real topic', () => {
     await untilReady(node);
     for (const codec of codecs) {
       for (const i of [0, 150, 299]) {
-        const { found } = node.database.read(Buffer.from(`${codec}-${i}`));
+        const { found } = node.database.readHere(Buffer.from(`${codec}-${i}`));
         expect(found?.value.toString()).to.equal(`value of ${i} `.repeat(20));
       }
     }

@@ -1,5 +1,6 @@
 import type { LogFn } from 'pino';
 import { Database } from '../../src/database/database.ts';
+import type { MissLookupPolicy } from '../../src/database/miss-lookup.ts';
 import { HttpServer } from '../../src/http/http-server.ts';
 import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { Services } from '../../src/kernel/lifecycle.ts';
@@ -10,6 +11,7 @@ import { MemoryLog } from '../../src/log/memory-log.ts';
 import { type Partitioner, partitioners } from '../../src/log/partitioner.ts';
 import { Replica } from '../../src/replica/replica.ts';
 import { MapStore } from '../../src/store/map-store.ts';
+import { self, staticPeers } from './peers.ts';
 
 /** A memory log whose answers and whose reading a test can hold back. */
 export class HeldLog extends MemoryLog {
@@ -84,6 +86,10 @@ export interface NodeOptions {
   valueBytesMax?: number;
   readTimeoutMs?: number;
   writeTimeoutMs?: number;
+  /** Other nodes, `host:port`. */
+  peers?: readonly string[];
+  peerTimeoutMs?: number;
+  missLookup?: MissLookupPolicy;
   host?: string;
   /** 0, any free port, but for a test of a port that is taken. */
   port?: number;
@@ -103,7 +109,6 @@ export interface TestNode {
   stop(): Promise<void>;
 }
 
-export const nodeId = 'node.test:8082';
 export const version = '0.0.0-test';
 
 /** Brings up the HTTP server over a memory log, at any free port; the topic is made by the node unless the log has it. */
@@ -128,11 +133,15 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     onFatal: (error) => complaints.push(error.message),
   });
   const limits = { valueBytesMax, readTimeoutMs, writeTimeoutMs };
-  const database = new Database({ log, store, replica, partitioner, ...limits, clock });
+  const { missLookup = 'always', peerTimeoutMs: timeoutMs = 30_000 } = options;
+  const { peers, cluster } = staticPeers(
+    { clock, metrics, logger },
+    { list: options.peers ?? [], timeoutMs, valueBytesMax },
+  );
+  const database = new Database({ log, store, replica, peers, cluster, missLookup, partitioner, ...limits, clock });
   const { host = '127.0.0.1', port = 0 } = options;
-  const identity = { id: nodeId };
-  const http = new HttpServer({ database, host, port, identity, version, clock, logger, metrics });
-  const services = new Services([log, replica, http], logger);
+  const http = new HttpServer({ database, host, port, identity: self, version, clock, logger, metrics });
+  const services = new Services([log, replica, peers, http], logger);
   try {
     await services.run();
   } catch (error) {

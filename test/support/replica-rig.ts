@@ -8,6 +8,7 @@ import { partitioners } from '../../src/log/partitioner.ts';
 import { Replica } from '../../src/replica/replica.ts';
 import { MapStore } from '../../src/store/map-store.ts';
 import { FakeClock, settled } from './fake-clock.ts';
+import { staticPeers } from './peers.ts';
 import { SteeredLog } from './steered-log.ts';
 
 export const maxMessageBytes = 2_000_000;
@@ -50,7 +51,9 @@ export class ReplicaRig {
   /** A database over the rig's parts. */
   database(limits: Pick<DatabaseOptions, 'valueBytesMax' | 'readTimeoutMs' | 'writeTimeoutMs'>): Database {
     const { log, store, replica, clock } = this;
-    return new Database({ log, store, replica, partitioner: partitioners.murmur2, clock, ...limits });
+    const others = staticPeers({ clock, metrics: new Metrics(), logger: keepingLogger(this.lines) });
+    const parts = { log, store, replica, ...others, missLookup: 'never' as const, clock };
+    return new Database({ ...parts, partitioner: partitioners.murmur2, ...limits });
   }
 
   /** Makes the topic, so that there may be records before the replica starts. */

@@ -138,6 +138,7 @@ export class KafkaLog implements Log {
               { name: 'max.message.bytes', value: String(settings.maxMessageBytes) },
               // With three replicas, an acknowledged write survives the loss of any one broker.
               { name: 'min.insync.replicas', value: replicationFactor >= 3 ? '2' : '1' },
+              ...compactionConfigs(settings),
             ],
           },
         ],
@@ -276,4 +277,14 @@ export class KafkaLog implements Log {
       read: () => this.#readerStats.disturbances,
     });
   }
+}
+
+/** Kafka never compacts the segment that is being written: it ends by size, or by age where little is written. */
+function compactionConfigs({ uncompactedBytesMax }: TopicSettings): { name: string; value: string }[] {
+  if (uncompactedBytesMax === undefined) return [];
+  return [
+    { name: 'segment.bytes', value: String(uncompactedBytesMax) },
+    { name: 'segment.ms', value: '3600000' },
+    { name: 'min.cleanable.dirty.ratio', value: '0.1' },
+  ];
 }

@@ -14,7 +14,7 @@ const samples: Readonly<Record<OptionName, { text: string; value: unknown; bad: 
   kafkaTopic: {
     text: 'Prices.v2_eu-1',
     value: 'Prices.v2_eu-1',
-    bad: ['.', '..', 'a b', 'a/b', 'ü', 'a\n', 'x'.repeat(250)],
+    bad: ['.', '..', 'a b', 'a/b', 'ü', 'a\n', 'x'.repeat(242)],
   },
   kafkaPartitions: { text: '12', value: 12, bad: ['0', '1025', '-1', '1.5', '1e2', '0x10', 'one', ' 1', '1 '] },
   kafkaSsl: { text: 'true', value: true, bad: ['TRUE', 'yes', '1', '0', ' true'] },
@@ -28,6 +28,14 @@ const samples: Readonly<Record<OptionName, { text: string; value: unknown; bad: 
   apiHost: { text: '::1', value: '::1', bad: ['a b', '-a', 'a-', 'a..b', 'http://a', '127.0.0.1:80', 'x'.repeat(254)] },
   allowAnonymous: { text: 'true', value: true, bad: ['True', 'on', 'null'] },
   nodename: { text: 'node-1.example', value: 'node-1.example', bad: ['node 1', 'node/1', '[::1]', 'node:8082', 'ü'] },
+  zookeeperHost: {
+    text: 'zk-1:2181,[fd00::1]:2182/apps/bitacora.v2',
+    value: { hosts: ['zk-1:2181', '[fd00::1]:2182'], chroot: '/apps/bitacora.v2' },
+    bad: ['zk', 'zk:2181//', 'zk:2181/a/', 'zk:2181/../a', 'zk:2181/.', 'zk:2181/a b', '/a', 'zk:0/a', 'zk:2181/ü'],
+  },
+  peers: { text: 'a:1,b:2', value: ['a:1', 'b:2'], bad: ['a', 'a:1,', 'http://a:1', 'a:1/x'] },
+  missLookup: { text: 'behind', value: 'behind', bad: ['Always', 'yes', 'false'] },
+  peerTimeoutMs: { text: '60000', value: 60_000, bad: ['9', '60001', '250ms'] },
   partitioner: { text: 'crc32', value: 'crc32', bad: ['CRC32', 'random', 'murmur2_random'] },
   valueBytesMax: { text: '67108864', value: 67_108_864, bad: ['0', '67108865', '1MB', '1_000', '∞'] },
   writeTimeoutMs: { text: '100', value: 100, bad: ['99', '300001', '1s', '-1'] },

@@ -21,7 +21,7 @@ describe('reading from the database', () => {
     await rig.createTopic();
   }
 
-  const read = (key: string) => database.read(Buffer.from(key));
+  const read = (key: string) => database.readHere(Buffer.from(key));
   const code = (call: () => unknown) => rejection((async () => call())());
   const value = (key: string) => read(key).found?.value.toString();
 
@@ -53,11 +53,18 @@ describe('reading from the database', () => {
       await rig.log.holdReader();
       await rig.run();
       expect(await code(() => read('a'))).to.equal('not_caught_up');
-      expect(database.peek(Buffer.from('a'))).to.deep.equal({ partition: 0, position: 0, found: undefined });
+      expect(database.peek(Buffer.from('a'))).to.deep.equal({
+        partition: 0,
+        position: 0,
+        found: undefined,
+        source: 'log',
+        caughtUp: false,
+        topic: '-/topic',
+      });
       rig.log.releaseReader();
       await settled();
       expect(value('a')).to.equal('1');
-      expect(read('nothing')).to.deep.equal({ partition: 0, position: 2, found: undefined });
+      expect(read('nothing')).to.deep.equal({ partition: 0, position: 2, found: undefined, source: 'log' });
     });
 
     it('answers what it has read while it is still reading: a value, and a deletion', async () => {
@@ -68,7 +75,7 @@ describe('reading from the database', () => {
       await rig.run();
       expect(rig.replica.isCaughtUp(0)).to.equal(false);
       expect(value('value')).to.equal('1');
-      expect(read('deleted')).to.deep.equal({ partition: 0, position: 3, found: undefined });
+      expect(read('deleted')).to.deep.equal({ partition: 0, position: 3, found: undefined, source: 'log' });
       expect(await code(() => read('unknown'))).to.equal('not_caught_up');
     });
 
@@ -81,7 +88,7 @@ describe('reading from the database', () => {
       rig.write(key1, '1');
       await rig.log.holdReader();
       await rig.run();
-      expect(read(key0)).to.deep.equal({ partition: 0, position: 0, found: undefined });
+      expect(read(key0)).to.deep.equal({ partition: 0, position: 0, found: undefined, source: 'log' });
       expect(await code(() => read(key1))).to.equal('not_caught_up');
     });
 
@@ -101,11 +108,11 @@ describe('reading from the database', () => {
 
     it('takes keys of 1 to 65,536 bytes', async () => {
       await rig.run();
-      expect(await code(() => database.read(Buffer.alloc(0)))).to.equal('key_empty');
+      expect(await code(() => database.readHere(Buffer.alloc(0)))).to.equal('key_empty');
       expect(await code(() => database.peek(Buffer.alloc(0)))).to.equal('key_empty');
-      expect(database.read(Buffer.alloc(1)).found).to.equal(undefined);
-      expect(database.read(Buffer.alloc(65_536)).found).to.equal(undefined);
-      expect(await code(() => database.read(Buffer.alloc(65_537)))).to.equal('key_too_long');
+      expect(database.readHere(Buffer.alloc(1)).found).to.equal(undefined);
+      expect(database.readHere(Buffer.alloc(65_536)).found).to.equal(undefined);
+      expect(await code(() => database.readHere(Buffer.alloc(65_537)))).to.equal('key_too_long');
     });
   });
 

@@ -28,7 +28,7 @@ describe('writing to the database', () => {
   const put = (key: string, value: string, options = applied) =>
     database.put(Buffer.from(key), Buffer.from(value), options);
   const remove = (key: string, options = applied) => database.delete(Buffer.from(key), options);
-  const value = (key: string) => database.read(Buffer.from(key)).found?.value.toString();
+  const value = (key: string) => database.readHere(Buffer.from(key)).found?.value.toString();
 
   function watched(write: Promise<Written>): () => Written | undefined {
     let result: Written | undefined;

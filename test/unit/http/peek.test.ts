@@ -10,11 +10,12 @@ describe('GET /rpc/cluster', () => {
   });
   after(() => node.stop());
 
-  it('answers what this node has, as /rpc does', async () => {
+  it('answers what this node has, as /rpc does, and by what to weigh it', async () => {
     const [peek, read] = [await ask(node, 'GET', '/rpc/cluster?key=k'), await ask(node, 'GET', '/rpc?key=k')];
     expect(peek.status).to.equal(200);
     expect(peek.json()).to.deep.equal(read.json());
-    expect({ ...peek.headers, date: '' }).to.deep.equal({ ...read.headers, date: '' });
+    const weight = { 'bitacora-caught-up': 'true', 'bitacora-topic': '-/test' };
+    expect({ ...peek.headers, date: '' }).to.deep.equal({ ...read.headers, ...weight, date: '' });
     expect(peek.headers).to.include({ 'bitacora-partition': '0', 'bitacora-offset': '0', 'bitacora-position': '0:1' });
   });
 

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import { FatalError } from '../../../src/kernel/errors.ts';
 import { ask } from '../../support/http-client.ts';
-import { HeldLog, nodeId, startNode, startReadyNode, type TestNode, until } from '../../support/http-node.ts';
+import { HeldLog, startNode, startReadyNode, type TestNode, until } from '../../support/http-node.ts';
 import { HttpSocket } from '../../support/http-socket.ts';
+import { self } from '../../support/peers.ts';
 
 describe('/health, /cluster and /metrics', () => {
   let node: TestNode;
@@ -24,6 +25,8 @@ describe('/health, /cluster and /metrics', () => {
     const at = { position: 0, end: 0, lag: 0 };
     expect(answer.json()).to.deep.equal({
       status: 'ready',
+      node: self.id,
+      instance: self.instance,
       state: 'serving',
       lagMs: 0,
       logAnswers: true,
@@ -40,8 +43,8 @@ describe('/health, /cluster and /metrics', () => {
     const { members } = (await ask(node, 'GET', '/cluster')).json() as { members: Record<string, unknown>[] };
     expect(members).to.have.length(1);
     expect(members[0]).to.deep.include({
-      id: nodeId,
-      url: `http://${nodeId}`,
+      id: self.id,
+      url: `http://${self.id}`,
       self: true,
       state: 'serving',
       ready: true,

@@ -3,6 +3,7 @@ import type { RecordHeaders, RecordSlices } from '../../../src/log/log.ts';
 import { partitioners } from '../../../src/log/partitioner.ts';
 import { SliceBuilder } from '../../../src/log/slice-builder.ts';
 import { type ApplyContext, applyRecords, keyBytesMax } from '../../../src/replica/apply.ts';
+import { KeyArrivals } from '../../../src/replica/key-arrivals.ts';
 import { MapStore } from '../../../src/store/map-store.ts';
 
 interface Given {
@@ -45,7 +46,14 @@ describe('applying records', () => {
 
   beforeEach(() => {
     store = new MapStore(100);
-    context = { store, partitioner: partitioners.murmur2, partitions: 1, counters: { ...none }, newestMs: [] };
+    context = {
+      store,
+      partitioner: partitioners.murmur2,
+      partitions: 1,
+      counters: { ...none },
+      newestMs: [],
+      arrivals: new KeyArrivals(),
+    };
   });
 
   const apply = (...records: Given[]) => applyRecords(context, slicesOf(records), 5_000);
