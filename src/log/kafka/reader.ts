@@ -37,6 +37,8 @@ export interface ReaderStats {
 const mebibyte = 1024 * 1024;
 /** Below a broker's own cap on a Fetch answer (`fetch.max.bytes`, 55 MiB). */
 const fetchBytesMax = 50 * mebibyte;
+/** A Fetch answer without a partition in it has 18 bytes; one with a partition has 60 and the topic's name. */
+const answerBytesMin = 20;
 const partitionBytesMax = 10 * mebibyte;
 /** The shortest that brokers allow by default: a node killed and started again waits this long for its group. */
 const sessionTimeoutMs = 6_000;
@@ -160,9 +162,15 @@ export class KafkaReader implements LogReader {
       for (const partition of this.#positions.keys()) this.#seek(consumer, partition);
     });
     consumer.on(consumer.events.REBALANCING, () => this.#evidence.disturbed());
-    consumer.on(consumer.events.REQUEST, ({ payload }) => {
-      const nodeId = payload.apiName === 'Fetch' ? this.#brokers.get(payload.broker) : undefined;
-      const hadRoom = payload.size + this.#options.batchBytesMax <= fetchBytesMax;
+    consumer.on(consumer.events.REQUEST, ({ payload: { apiName, size, broker } }) => {
+      if (apiName !== 'Fetch') return;
+      // A broker answers a client that is over its quota with no partition at all (KIP-219), whatever there is to read.
+      if (size < answerBytesMin + Buffer.byteLength(this.#options.topic)) {
+        this.#evidence.disturbed();
+        return;
+      }
+      const nodeId = this.#brokers.get(broker);
+      const hadRoom = size + this.#options.batchBytesMax <= fetchBytesMax;
       if (nodeId !== undefined && hadRoom) this.#evidence.answered(nodeId);
     });
     // Numbers by their type, and strings in fact.

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import kafkajs from 'kafkajs';
@@ -6,7 +8,9 @@ import { registerCodecs } from '../../../src/log/kafka/codecs.ts';
 import { KafkaReader, type ReaderStats } from '../../../src/log/kafka/reader.ts';
 import type { PartitionEnds } from '../../../src/log/log.ts';
 import { kafkajsClient } from '../../support/kafka/client.ts';
+import { heldBytes, holdConsumer } from '../../support/kafka/hold-consumer.ts';
 import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
+import { kafkaTools } from '../../support/kafka/tools.ts';
 import { createTopic, freshTopicName, produceRaw } from '../../support/kafka/topics.ts';
 import { silentLogger } from '../../support/kafka-log.ts';
 
@@ -35,8 +39,8 @@ describe('the reader of a real Kafka', () => {
     await reader?.stop();
   });
 
-  async function read(topic: string, ends: PartitionEnds[]): Promise<void> {
-    const client = kafkajsClient(kafka);
+  async function read(topic: string, ends: PartitionEnds[], clientId?: string): Promise<void> {
+    const client = kafkajsClient(kafka, { clientId: clientId ?? 'bitacora-test-reader' });
     const admin = client.admin();
     await admin.connect();
     const { brokers } = await admin.describeCluster();
@@ -109,5 +113,20 @@ describe('the reader of a real Kafka', () => {
     await read(topic, [{ partition: 0, earliest: 0, end: 2 }]);
     await until(() => stats.restarts >= 2);
     expect(gaps).to.deep.equal([]);
+  });
+
+  it('does not take the answers of a broker that throttles it for the end of the log', async function () {
+    this.timeout(120_000);
+    const tools = await kafkaTools(this);
+    const topic = freshTopicName('throttled');
+    await createTopic(kafka, topic, { config: { 'cleanup.policy': 'compact' } });
+    await produceRaw(kafka, topic, [{ key: 'filler', value: randomBytes(heldBytes) }]);
+    const release = await holdConsumer(kafka, tools, topic);
+    await read(topic, [{ partition: 0, earliest: 0, end: 1 }], topic);
+    // Long enough for several rounds of the consumer, each of which waits for as long as the broker says.
+    await sleep(25_000);
+    expect([keys, gaps]).to.deep.equal([[], []]);
+    await release();
+    await until(() => keys.length === 1);
   });
 });
