@@ -7,6 +7,7 @@ import { LogMembership } from './cluster/log-topic/log-membership.ts';
 import type { Membership } from './cluster/membership.ts';
 import { Peers } from './cluster/peers.ts';
 import { StaticMembership } from './cluster/static-membership.ts';
+import { ZookeeperMembership } from './cluster/zookeeper/zookeeper-membership.ts';
 import { type Config, readArguments } from './config/config.ts';
 import { helpText } from './config/describe-options.ts';
 import { Database, keyBytesMax } from './database/database.ts';
@@ -27,6 +28,7 @@ import type { Store } from './store/store.ts';
 const batchOverheadBytes = keyBytesMax + 4096;
 /** Kafka's default, until the topic tells its own. */
 const deleteRetentionMs = 86_400_000;
+const zookeeperSessionTimeoutMs = 10_000;
 
 export interface Node {
   readonly database: Database;
@@ -73,6 +75,7 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
     readTimeoutMs,
     writeTimeoutMs,
     clock,
+    metrics,
   });
   const reporter = new CatchUpReporter({
     status: () => replica.status(),
@@ -117,6 +120,10 @@ function kafkaLog(config: Config, topic: string, logger: Logger, metrics: Metric
 function membershipOf(config: Config, logger: Logger, onFatal: (error: FatalError) => void): Membership {
   const clock = systemClock;
   if (config.peers !== undefined) return new StaticMembership(config.peers);
+  if (config.zookeeperHost !== undefined) {
+    const connect = config.zookeeperHost;
+    return new ZookeeperMembership({ connect, sessionTimeoutMs: zookeeperSessionTimeoutMs, clock, logger, onFatal });
+  }
   // What goes wrong with Kafka, the database's own log tells already, and has metrics of the same names.
   const topic = `${config.kafkaTopic}-members`;
   const log = kafkaLog(config, topic, errorsOnly(logger), new Metrics({ process: false }));

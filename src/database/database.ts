@@ -3,6 +3,7 @@ import { topicName } from '../cluster/peer-answer.ts';
 import type { Peers } from '../cluster/peers.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError } from '../kernel/errors.ts';
+import type { Metrics } from '../kernel/metrics.ts';
 import type { Log, RecordHeaders } from '../log/log.ts';
 import type { Partitioner } from '../log/partitioner.ts';
 import { contentTypeHeader, expiresAtHeader, keyBytesMax } from '../replica/apply.ts';
@@ -29,6 +30,7 @@ export interface DatabaseOptions {
   /** Bound of a write, the wait for its application included. */
   readonly writeTimeoutMs: number;
   readonly clock: Clock;
+  readonly metrics: Metrics;
 }
 
 /** What one look at a key found. */
@@ -85,12 +87,12 @@ export class Database {
   readonly #missLookups: MissLookups;
 
   constructor(options: DatabaseOptions) {
-    const { log, peers, store, replica, clock } = options;
+    const { log, peers, store, replica, missLookup: policy, clock, metrics } = options;
     this.valueBytesMax = options.valueBytesMax;
     this.#options = options;
     this.#endsLookup = new EndsLookup(() => log.ends());
     const freshEnds = () => this.#endsLookup.next();
-    this.#missLookups = new MissLookups({ policy: options.missLookup, peers, store, replica, freshEnds, clock });
+    this.#missLookups = new MissLookups({ policy, peers, store, replica, freshEnds, clock, metrics });
   }
 
   status(): ReplicaStatus {

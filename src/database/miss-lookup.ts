@@ -3,6 +3,7 @@ import { topicName } from '../cluster/peer-answer.ts';
 import type { Peers } from '../cluster/peers.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError } from '../kernel/errors.ts';
+import type { Metrics } from '../kernel/metrics.ts';
 import type { PartitionEnds } from '../log/log.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { Store } from '../store/store.ts';
@@ -23,15 +24,22 @@ export interface MissLookupsOptions {
   /** By a question to the log that is sent after the call. */
   readonly freshEnds: () => Promise<readonly PartitionEnds[]>;
   readonly clock: Clock;
+  readonly metrics: Metrics;
 }
 
 /** Look-ups at other nodes of keys that are not in memory: one for each key, however many callers wait for it. */
 export class MissLookups {
   readonly #options: MissLookupsOptions;
   readonly #underWay = new Map<string, Promise<Reading>>();
+  #callers = 0;
 
   constructor(options: MissLookupsOptions) {
     this.#options = options;
+    options.metrics.counter({
+      name: 'bitacora_lookup_callers_total',
+      help: 'Reads that waited for a look-up at other nodes, be it their own or one that was under way.',
+      read: () => this.#callers,
+    });
   }
 
   /** Whether a miss in `partition` is to be looked up, as things stand. */
@@ -43,6 +51,7 @@ export class MissLookups {
 
   /** Rejects with `not_caught_up` when nobody who knows could be asked. */
   find(key: Buffer, partition: number): Promise<Reading> {
+    this.#callers += 1;
     const name = key.toString('latin1');
     let reading = this.#underWay.get(name);
     if (reading === undefined) {

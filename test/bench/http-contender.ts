@@ -59,7 +59,7 @@ async function startBitacora(keys: number, valueBytes: number): Promise<number> 
   const membership = new StaticMembership([]);
   const cluster = new Cluster({ membership, self, clock, logger, metrics });
   const peers = new Peers({ membership, timeoutMs: 250, valueBytesMax: 1_048_576, clock, metrics });
-  const others = { cluster, peers, missLookup: 'never' as const };
+  const others = { cluster, peers, missLookup: 'never' as const, metrics };
   const database = new Database({ log, store, replica, partitioner, clock, ...others, ...limits });
   const http = new HttpServer({ database, host, port: 0, identity: self, version: 'bench', clock, logger, metrics });
   await http.run();

@@ -138,7 +138,18 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     { clock, metrics, logger },
     { list: options.peers ?? [], timeoutMs, valueBytesMax },
   );
-  const database = new Database({ log, store, replica, peers, cluster, missLookup, partitioner, ...limits, clock });
+  const database = new Database({
+    log,
+    store,
+    replica,
+    peers,
+    cluster,
+    missLookup,
+    partitioner,
+    ...limits,
+    clock,
+    metrics,
+  });
   const { host = '127.0.0.1', port = 0 } = options;
   const http = new HttpServer({ database, host, port, identity: self, version, clock, logger, metrics });
   const services = new Services([log, replica, peers, http], logger);

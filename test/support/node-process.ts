@@ -90,6 +90,22 @@ export class NodeProcess {
     return this.#exited;
   }
 
+  /** The process keeps its connections and its port but does nothing until resume(). */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
+  /** The value of a metric; `labels` as they stand in the text, e.g. `outcome="hit"`. */
+  async metric(name: string, labels?: string): Promise<number> {
+    const start = labels === undefined ? `${name} ` : `${name}{${labels}} `;
+    const line = (await (await this.fetch('/metrics')).text()).split('\n').find((text) => text.startsWith(start));
+    return line === undefined ? 0 : Number(line.slice(start.length));
+  }
+
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#exited;

@@ -52,7 +52,7 @@ export class ReplicaRig {
   database(limits: Pick<DatabaseOptions, 'valueBytesMax' | 'readTimeoutMs' | 'writeTimeoutMs'>): Database {
     const { log, store, replica, clock } = this;
     const others = staticPeers({ clock, metrics: new Metrics(), logger: keepingLogger(this.lines) });
-    const parts = { log, store, replica, ...others, missLookup: 'never' as const, clock };
+    const parts = { log, store, replica, ...others, missLookup: 'never' as const, clock, metrics: new Metrics() };
     return new Database({ ...parts, partitioner: partitioners.murmur2, ...limits });
   }
 
