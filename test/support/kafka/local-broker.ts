@@ -1,18 +1,16 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { waitUntilReady } from './client.ts';
-import { type JavaKafka, javaKafka } from './java.ts';
+import { type JavaProgram, javaKafka, killServer, logExcerpt, spawnServer } from './java.ts';
 import { freePort, retryLostPorts } from './ports.ts';
 import { type ServerSettings, serverSettings } from './settings.ts';
 
 const HOST = '127.0.0.1';
 const START_TIMEOUT_MS = 60_000;
-const LOG_EXCERPT_CHARACTERS = 3_000;
 
 /** One small server that lives for seconds: quick to start rather than fast when warm. */
 const JVM_FLAGS = ['-Xms64m', '-Xmx512m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dlog4j2.level=INFO'];
@@ -28,12 +26,12 @@ export interface LocalBrokerOptions {
 export class LocalBroker {
   readonly how = 'maven';
   readonly brokerList: string;
-  readonly #kafka: JavaKafka;
+  readonly #kafka: JavaProgram;
   readonly #folder: string;
   readonly #clusterId = randomBytes(16).toString('base64url');
   #server: ChildProcess | undefined;
 
-  private constructor(kafka: JavaKafka, port: number, folder: string) {
+  private constructor(kafka: JavaProgram, port: number, folder: string) {
     this.#kafka = kafka;
     this.brokerList = `${HOST}:${port}`;
     this.#folder = folder;
@@ -66,26 +64,18 @@ export class LocalBroker {
   /** Starts the server again after kill(), and resolves when it is ready. */
   async start(): Promise<void> {
     if (this.#server) throw new Error('the Kafka server is running already');
-    const log = await open(this.#logPath, 'a');
-    // Detached: Ctrl-C in a terminal must not end the server before the tests that use it.
-    const args = [...JVM_FLAGS, '-cp', this.#kafka.classPath, 'kafka.Kafka', this.#configPath];
-    const server = spawn(this.#kafka.java, args, { stdio: ['ignore', log.fd, log.fd], detached: true });
-    await once(server, 'spawn');
-    await log.close();
+    const args = [...JVM_FLAGS, 'kafka.Kafka', this.#configPath];
+    const server = await spawnServer(this.#kafka, args, { folder: this.#folder, logPath: this.#logPath });
     this.#server = server;
-    const guard = killWhenThisProcessDies(server.pid!, this.#folder);
     const exited = new AbortController();
-    server.once('exit', () => {
-      guard.kill('SIGKILL');
-      exited.abort(new Error('it exited'));
-    });
+    server.once('exit', () => exited.abort(new Error('it exited')));
 
     try {
       const signal = AbortSignal.any([exited.signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
       await waitUntilReady(this, { clusterId: this.#clusterId, signal });
     } catch (error) {
       await this.kill();
-      throw new Error(`the Kafka server did not start: ${error}\n${await this.#logExcerpt()}`);
+      throw new Error(`the Kafka server did not start: ${error}\n${await logExcerpt(this.#logPath)}`);
     }
   }
 
@@ -93,10 +83,7 @@ export class LocalBroker {
   async kill(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    if (!server || server.exitCode !== null || server.signalCode !== null) return;
-    const exit = once(server, 'exit');
-    server.kill('SIGKILL');
-    await exit;
+    await killServer(server);
   }
 
   /** The server keeps its connections and its port but answers nothing until resume(). */
@@ -131,25 +118,4 @@ export class LocalBroker {
     const args = ['format', `--cluster-id=${this.#clusterId}`, '-c', this.#configPath];
     await promisify(execFile)(this.#kafka.java, ['-XX:TieredStopAtLevel=1', ...tool, ...args]);
   }
-
-  /** From the first complaint on, as the server says much more while it shuts down; else the end. */
-  async #logExcerpt(): Promise<string> {
-    const log = await readFile(this.#logPath, 'utf8');
-    const complaint = log.search(/^.* (ERROR|FATAL) /m);
-    return complaint < 0
-      ? log.slice(-LOG_EXCERPT_CHARACTERS)
-      : log.slice(complaint, complaint + LOG_EXCERPT_CHARACTERS);
-  }
-}
-
-/**
- * A shell that blocks on a pipe from this process: however this process ends, even by SIGKILL, the pipe closes and
- * the shell ends the server and removes its folder.
- */
-function killWhenThisProcessDies(pid: number, folder: string): ChildProcess {
-  const script = 'read -r _; kill -9 "$1"; rm -rf "$2"';
-  return spawn('sh', ['-c', script, 'sh', String(pid), folder], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
 }

@@ -2,7 +2,7 @@ import { type ExecFileException, execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Context } from 'mocha';
 import type { Reachable } from './client.ts';
-import { type JavaKafka, javaKafka } from './java.ts';
+import { type JavaProgram, javaKafka } from './java.ts';
 import { orSkip } from './kafka.ts';
 
 const TOOL_TIMEOUT_MS = 60_000;
@@ -50,7 +50,7 @@ export interface KafkaTools {
 export async function kafkaTools(context: Context): Promise<KafkaTools> {
   // The jars may have to be downloaded.
   context.timeout(300_000);
-  const { java, classPath } = await orSkip<JavaKafka>(context, javaKafka());
+  const { java, classPath } = await orSkip<JavaProgram>(context, javaKafka());
 
   async function run(mainClass: string, args: string[], stdin = ''): Promise<ToolOutput> {
     const options = { timeout: TOOL_TIMEOUT_MS, maxBuffer: MAX_OUTPUT_BYTES };

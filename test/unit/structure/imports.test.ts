@@ -41,6 +41,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   snappy: ['src/protocol/'],
   'lz4-napi': ['src/protocol/'],
   zstddec: ['src/protocol/'],
+  'node-zookeeper-client': ['src/cluster/zookeeper/'],
 };
 
 /** Decided by their arguments alone: no clock, no disk, no socket of Node.js. */
