@@ -71,6 +71,7 @@ export class LogMembership implements Membership {
     this.#claim = new Claim(self.instance, claimWaitMs);
     await this.#options.log.run();
     await this.#replica.run();
+    this.#watchId(self, this.#claim);
     this.#watching = this.#watch(self, this.#claim);
     this.#beating = this.#beat(self, this.#claim);
   }
@@ -99,7 +100,7 @@ export class LogMembership implements Membership {
   }
 
   async #watch(self: Self, claim: Claim): Promise<void> {
-    const { clock, onFatal } = this.#options;
+    const { clock } = this.#options;
     const { signal } = this.#stopping;
     let ownOffset = -1;
     let ownHeardAtMs = Number.NEGATIVE_INFINITY;
@@ -120,12 +121,34 @@ export class LogMembership implements Membership {
       const logCarries = nowMs - ownHeardAtMs < 3 * heartbeatEveryMs;
       const alive = this.#roster.observe(heartbeats, logCarries ? elapsedMs : 0);
       this.#members.replace(alive, self.id, senseless);
-      claim.observe(own, elapsedMs);
-      if (claim.state === 'taken') {
-        onFatal(new FatalError(takenMessage(self.id)));
-        return;
-      }
+      this.#observe(self, claim, own, elapsedMs);
     }
+  }
+
+  /** Every heartbeat under this node's id, since between two looks one may replace another. */
+  #watchId(self: Self, claim: Claim): void {
+    const key = Buffer.from(self.id);
+    const watch = (): void => {
+      this.#replica.arrivals.watch(key, {
+        arrived: () => {
+          if (this.#stopping.signal.aborted) return;
+          const stored = this.#store.get(key, this.#options.clock.nowMs());
+          const own = stored && parseHeartbeat(key, stored);
+          if (this.#replica.status().state === 'serving') this.#observe(self, claim, own, 0);
+          watch();
+        },
+        abandoned: () => {
+          if (!this.#stopping.signal.aborted) watch();
+        },
+      });
+    };
+    watch();
+  }
+
+  #observe(self: Self, claim: Claim, own: Heartbeat | undefined, elapsedMs: number): void {
+    const before = claim.state;
+    claim.observe(own, elapsedMs);
+    if (claim.state === 'taken' && before !== 'taken') this.#options.onFatal(new FatalError(takenMessage(self.id)));
   }
 
   #read(): { heartbeats: Heartbeat[]; senseless: number } {
