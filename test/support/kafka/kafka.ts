@@ -53,7 +53,7 @@ export async function orSkip<T>(context: Context, wanted: Promise<T>): Promise<T
     return await wanted;
   } catch (error) {
     if (!(error instanceof Unavailable) || process.env.CI === 'true') throw error;
-    if (!reported) console.warn(`Suites that need a real Kafka are skipped: ${error.message}`);
+    if (!reported) console.warn(`Suites that need a real server are skipped: ${error.message}`);
     reported = true;
     return context.skip();
   }
