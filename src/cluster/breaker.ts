@@ -26,9 +26,9 @@ export class Breaker {
     this.#trying = false;
   }
 
-  failed(nowMs: number): void {
+  failed(nowMs: number, sentAtMs = nowMs): void {
     // A request of before it opened says nothing new.
-    if (this.#openMs > 0 && !this.#trying) return;
+    if (this.#openMs > 0 && (!this.#trying || sentAtMs < this.#openUntilMs)) return;
     this.#failures += 1;
     this.#trying = false;
     if (this.#failures < failuresToOpen) return;

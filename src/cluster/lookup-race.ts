@@ -49,6 +49,7 @@ export class LookupRace {
   readonly #local: () => LocalView;
   readonly #pending: Set<string>;
   #end = 0;
+  #isAsking = false;
   #best: PeerAnswer | undefined;
   #unverified: Unverified[] = [];
 
@@ -59,9 +60,12 @@ export class LookupRace {
     this.#decide(false);
   }
 
-  /** Whether an answer waits for the log to be asked where it ends; then call `endAsked`, and `endIs` or `endUnknown`. */
+  /**
+   * Whether an answer waits for the log to be asked where it ends; then call `endAsked`, and `endIs` or `endUnknown`. One question
+   * at a time: an answer is judged by one that was sent after it came.
+   */
   get wantsEnd(): boolean {
-    return this.outcome === undefined && this.#unverified.some(({ asked }) => !asked);
+    return this.outcome === undefined && !this.#isAsking && this.#unverified.some(({ asked }) => !asked);
   }
 
   answered(peer: string, answer: PeerAnswer): void {
@@ -76,11 +80,13 @@ export class LookupRace {
   }
 
   endAsked(): void {
+    this.#isAsking = true;
     for (const waiting of this.#unverified) waiting.asked = true;
   }
 
   /** The log ends at `end`, as asked when `endAsked` was called. */
   endIs(end: number): void {
+    this.#isAsking = false;
     if (this.outcome !== undefined) return;
     this.#end = Math.max(this.#end, end);
     this.#admit();
@@ -93,7 +99,9 @@ export class LookupRace {
 
   /** The log did not say. */
   endUnknown(): void {
+    this.#isAsking = false;
     if (this.outcome !== undefined) return;
+    this.#admit();
     this.#unverified = this.#unverified.filter(({ asked }) => {
       if (asked) this.dropped.unverified += 1;
       return !asked;

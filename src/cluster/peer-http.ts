@@ -8,7 +8,7 @@ export type RequestFault =
   | 'timeout'
   /** No connection, or it ended early, or what came is not HTTP, or is larger than it may be. */
   | 'failed'
-  /** Too many requests to this peer wait already: it was not asked. */
+  /** Too many requests to this peer were waiting: it was not asked, or not in time. */
   | 'overloaded';
 
 export class PeerRequestError extends Error {
@@ -72,7 +72,9 @@ export class PeerHttp {
         const cancel = this.#clock.after(request.timeoutMs, () => {
           const at = this.#waiting.indexOf(exchange);
           if (at >= 0) this.#waiting.splice(at, 1);
-          exchange.fail(new PeerRequestError('timeout', `no answer within ${request.timeoutMs} ms`));
+          // One that was never sent says nothing of the peer.
+          const fault = at >= 0 ? 'overloaded' : 'timeout';
+          exchange.fail(new PeerRequestError(fault, `no answer within ${request.timeoutMs} ms`));
         });
         exchange.onSettled = cancel;
         exchange.onEnd = () => {

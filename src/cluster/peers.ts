@@ -49,6 +49,9 @@ const requestOutcomes = [
 ] as const;
 const dropReasons = ['stale', 'forged', 'unverified'] as const;
 
+/** Room for the document that says that there is no value. */
+const problemBytesMax = 16 * 1024;
+
 interface Peer {
   readonly http: PeerHttp;
   readonly breaker: Breaker;
@@ -133,19 +136,20 @@ export class Peers implements Service {
   async #ask(id: string, { key, partition, topic }: LookupQuestion, race: LookupRace): Promise<void> {
     const { timeoutMs, valueBytesMax, clock } = this.#options;
     const { http, breaker } = this.#peer(id);
+    const sentAtMs = clock.monotonicMs();
     try {
       const raw = await http.get({
         path: `/rpc/cluster?key=${percentEncode(key)}`,
         accept: 'application/octet-stream',
         timeoutMs,
-        bodyBytesMax: valueBytesMax,
+        bodyBytesMax: Math.max(valueBytesMax, problemBytesMax),
       });
       const answer = parseAnswer(raw, { partition, topic });
       if (typeof answer === 'string') {
         this.#requests[answer] += 1;
         // A node that says that it cannot tell is well.
         if (answer === 'unavailable') breaker.succeeded();
-        else breaker.failed(clock.monotonicMs());
+        else breaker.failed(clock.monotonicMs(), sentAtMs);
         race.failed(id);
         return;
       }
@@ -156,7 +160,7 @@ export class Peers implements Service {
       const fault = error instanceof PeerRequestError ? error.fault : 'failed';
       this.#requests[fault] += 1;
       // That this node asks too much says nothing of the peer.
-      if (fault !== 'overloaded' || breaker.isOpen) breaker.failed(clock.monotonicMs());
+      if (fault !== 'overloaded' || breaker.isOpen) breaker.failed(clock.monotonicMs(), sentAtMs);
       race.failed(id);
     }
   }

@@ -10,9 +10,12 @@ export function isHost(text: string): boolean {
   return isIP(text) !== 0 ? !text.includes('%') : hostname.test(text) && !endsInNumber.test(text);
 }
 
-/** Whether `text` is `host:port` with a port of 1 to 65535; an IPv6 address stands in brackets. */
+/**
+ * Whether `text` is `host:port` with a port of 1 to 65535; an IPv6 address stands in brackets. Names that no URL can have, such
+ * as bad punycode, are none.
+ */
 export function isHostPort(text: string): boolean {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
   const hostIsGood = bracketed !== undefined ? isIP(bracketed) === 6 && isHost(bracketed) : isHost(plain ?? '');
-  return hostIsGood && Number(port) >= 1 && Number(port) <= 65_535;
+  return hostIsGood && Number(port) >= 1 && Number(port) <= 65_535 && URL.canParse(`http://${text}`);
 }

@@ -21,12 +21,12 @@ const patienceMs = 5_000;
 
 /**
  * Sends requests over keep-alive connections, one outstanding on each, until the time is over. Made to cost less than any server
- * it is pointed at: requests are prepared, nothing is parsed. All responses must have the length of the first; a response
- * is over when that many bytes have come.
+ * it is pointed at: requests are prepared, nothing is parsed. All responses must have the length of the first and begin like it; a
+ * response is over when that many bytes have come.
  */
 export async function closedLoop(options: LoadOptions): Promise<LoadResult> {
   const { port, connections, durationMs, requests } = options;
-  const responseBytes = await responseLength(port, requests[0]!);
+  const { length: responseBytes, statusDigit } = await responseShape(port, requests[0]!);
   const countsByUs = new Uint32Array(longestUs + 1);
   const input = Buffer.allocUnsafe(64 * 1024);
   const sockets: Socket[] = [];
@@ -52,7 +52,8 @@ export async function closedLoop(options: LoadOptions): Promise<LoadResult> {
       socket.write(requests[next]!);
     };
     const onBytes = (count: number): boolean => {
-      if (missing === responseBytes && !saysOk(input, count)) fail(new Error('a response did not begin with 200'));
+      if (missing === responseBytes && !begins(input, count, statusDigit))
+        fail(new Error('a response had another status'));
       missing -= count;
       if (missing > 0) return true;
       if (missing < 0) fail(new Error('a response was longer than the first one'));
@@ -95,12 +96,12 @@ export async function closedLoop(options: LoadOptions): Promise<LoadResult> {
   return { perSecond: (answered * 1_000) / durationMs, p50Us: percentile(0.5), p99Us: percentile(0.99) };
 }
 
-function saysOk(bytes: Buffer, count: number): boolean {
+function begins(bytes: Buffer, count: number, statusDigit: number): boolean {
   // The first digit of the status in "HTTP/1.1 200 OK".
-  return count > 9 && bytes[9] === 0x32;
+  return count > 9 && bytes[9] === statusDigit;
 }
 
-function percentilesOf(countsByUs: Uint32Array): (share: number) => number {
+export function percentilesOf(countsByUs: Uint32Array): (share: number) => number {
   const total = countsByUs.reduce((sum, count) => sum + count, 0);
   return (share) => {
     let seen = 0;
@@ -112,9 +113,9 @@ function percentilesOf(countsByUs: Uint32Array): (share: number) => number {
 }
 
 /** The bytes of a whole response, head and body, from its Content-Length. */
-async function responseLength(port: number, request: Buffer): Promise<number> {
+async function responseShape(port: number, request: Buffer): Promise<{ length: number; statusDigit: number }> {
   const { head, bodyBytes } = await firstResponse(port, request);
-  return head.length + bodyBytes;
+  return { length: head.length + bodyBytes, statusDigit: head.charCodeAt(9) };
 }
 
 export async function firstResponse(
@@ -133,7 +134,8 @@ export async function firstResponse(
       if (headEnd < 4) continue;
       const head = received.toString('latin1', 0, headEnd);
       const bodyBytes = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1]);
-      if (!head.startsWith('HTTP/1.1 200 ') || Number.isNaN(bodyBytes)) throw new Error(`unexpected answer: ${head}`);
+      if (!/^HTTP\/1\.1 (200|404) /.test(head) || Number.isNaN(bodyBytes))
+        throw new Error(`unexpected answer: ${head}`);
       if (received.length >= headEnd + bodyBytes) return { head, body: received.subarray(headEnd), bodyBytes };
     }
   } finally {

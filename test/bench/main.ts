@@ -5,10 +5,11 @@ import { type Kafka, onTeardown, startKafka, tearDown } from '../support/kafka/k
 import { append } from './append.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { http } from './http.ts';
+import { lookup } from './lookup.ts';
 import { replay } from './replay.ts';
 import { asJson, type BenchReport, benchTable, summaryTable } from './report.ts';
 
-const benches: readonly Bench[] = [append, replay, http];
+const benches: readonly Bench[] = [append, replay, http, lookup];
 const usage = `npm run bench -- [${benches.map(({ name }) => name).join('|')} ...] [--json] [--cpu-prof=FOLDER]`;
 
 const { positionals, values } = parseArgs({
