@@ -7,8 +7,10 @@ export interface Measure {
   /** One number a round. */
   readonly rounds: readonly number[];
   /** What the project aims at; nothing fails when a machine falls short of it. */
-  readonly aim?: number;
+  readonly aim?: Aim;
 }
+
+export type Aim = { readonly atLeast: number } | { readonly atMost: number };
 
 export interface Bench {
   readonly name: string;

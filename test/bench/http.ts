@@ -80,7 +80,7 @@ function measuresOf(results: Record<'bitacora' | 'bare' | 'bareAllHeaders' | 'ex
     ...rows('µs', 'latency, p99', ({ p99Us }) => p99Us),
     ...rows('µs', 'processor time of the server a request', ({ cpuUs }) => cpuUs),
     ...rows('processors', 'used by the server', ({ busy }) => busy),
-    ratio('bitacora / node:http', speed(results.bitacora), speed(results.bare), 0.9),
+    ratio('bitacora / node:http', speed(results.bitacora), speed(results.bare), { atLeast: 0.9 }),
     ratio('bitacora / node:http with the same headers', speed(results.bitacora), speed(results.bareAllHeaders)),
     ratio('bitacora / express', speed(results.bitacora), speed(results.express)),
     ratio('processor time a request: node:http / bitacora', cpu(results.bare), cpu(results.bitacora)),

@@ -1,4 +1,4 @@
-import { type Bench, type Measure, median } from './bench.ts';
+import { type Aim, type Bench, type Measure, median } from './bench.ts';
 
 export interface BenchReport {
   readonly bench: Bench;
@@ -17,8 +17,7 @@ export function summaryTable(reports: readonly BenchReport[]): string {
     measures
       .filter(({ unit, aim }) => unit === 'times' || aim !== undefined)
       .map((measure) => {
-        const aim = measure.aim === undefined ? '' : `>= ${inDigits(measure.aim, measure.unit)}`;
-        return [bench.name, measure.what, ...figures(measure), aim];
+        return [bench.name, measure.what, ...figures(measure), measure.aim ? aimText(measure.aim, measure.unit) : ''];
       }),
   );
   return `summary\n${table(['', '', 'median', 'min', 'max', '', 'aim'], rows)}`;
@@ -44,6 +43,10 @@ export function asJson(reports: readonly BenchReport[], machine: object): string
 function figures({ rounds, unit }: Measure): [median: string, min: string, max: string, unit: string] {
   const [middle, min, max] = [median(rounds), Math.min(...rounds), Math.max(...rounds)];
   return [inDigits(middle, unit), inDigits(min, unit), inDigits(max, unit), unit];
+}
+
+function aimText(aim: Aim, unit: Measure['unit']): string {
+  return 'atLeast' in aim ? `>= ${inDigits(aim.atLeast, unit)}` : `<= ${inDigits(aim.atMost, unit)}`;
 }
 
 function inDigits(value: number, unit: Measure['unit']): string {

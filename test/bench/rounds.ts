@@ -1,4 +1,4 @@
-import type { Measure } from './bench.ts';
+import type { Aim, Measure } from './bench.ts';
 
 /**
  * Measures contenders in alternating rounds: first to last, then last to first, and so on, so that a machine that grows slower
@@ -18,7 +18,7 @@ export async function alternate<Name extends string, T>(
 }
 
 /** Round by round `above / below`: noise that lasts longer than a round cancels out. */
-export function ratio(what: string, above: readonly number[], below: readonly number[], aim?: number): Measure {
+export function ratio(what: string, above: readonly number[], below: readonly number[], aim?: Aim): Measure {
   const rounds = above.map((value, round) => value / below[round]!);
   return { what, unit: 'times', rounds, ...(aim === undefined ? {} : { aim }) };
 }
