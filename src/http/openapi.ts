@@ -25,7 +25,11 @@ export function openApi(version: string, valueBytesMax: number): Json {
   const peek = {
     parameters: [keyParameter],
     responses: {
-      200: { description: 'The value in this node’s memory.', headers: metadataHeaders, content: valueContent },
+      200: {
+        description: 'The value in this node’s memory.',
+        headers: { ...metadataHeaders, ...weightHeaders },
+        content: valueContent,
+      },
       ...problems(['key_missing', 'key_not_found', 'not_caught_up']),
     },
   };
@@ -81,7 +85,7 @@ export function openApi(version: string, valueBytesMax: number): Json {
         },
       },
       '/metrics': page('metrics', 'Metrics in Prometheus’ text format.', 'text/plain'),
-      '/cluster': page('cluster', 'The nodes that this one knows of.', 'application/json'),
+      '/cluster': page('cluster', 'The nodes of the cluster, as this one knows them.', 'application/json'),
       '/openapi.json': page('openapi', 'This document.', 'application/json'),
     },
     components: { schemas: { Value: valueSchema, Written: writtenSchema, Problem: problemSchema } },
@@ -142,9 +146,17 @@ const metadataHeaders = {
   'Bitacora-Partition': header('The key’s partition.'),
   'Bitacora-Offset': header('The offset of the value’s record.'),
   'Bitacora-Timestamp': header('The record’s timestamp, in ms since the epoch.'),
-  'Bitacora-Source': header('log: from this node’s memory.'),
-  'Bitacora-Position': header('partition:position that this node has applied; send it back in session reads.'),
+  'Bitacora-Source': header('log: from this node’s memory. peer: from another node’s.'),
+  'Bitacora-Position': header(
+    'partition:position that the node which knew has applied; send it back in session reads.',
+  ),
   ETag: header('Validator of this version in this representation.'),
+};
+
+/** By what another node weighs an answer; on 404 too. */
+const weightHeaders = {
+  'Bitacora-Caught-Up': header('Whether the node has read all of the partition that was there when it started.'),
+  'Bitacora-Topic': header('The Kafka cluster’s id and the topic, CLUSTER/TOPIC.'),
 };
 
 const valueSchema = {

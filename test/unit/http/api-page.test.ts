@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { keyBytesMax } from '../../../src/database/database.ts';
 import { openApi } from '../../../src/http/openapi.ts';
 import { errorTable } from '../../../src/kernel/errors.ts';
+import { sourceFiles } from '../structure/sources.ts';
 
 const page = readFileSync(new URL('../../../docs/API.md', import.meta.url), 'utf8');
 const rows = [...page.matchAll(/^\| `(\w+)` \| (\d{3}) \| ([^|]+) \| ([^|]+) \|$/gm)].map(
@@ -33,7 +34,17 @@ describe('docs/API.md', () => {
         for (const { name } of parameters) expect(page, name).to.match(new RegExp(`\\b${name}\\b`));
       }
     }
-    const headers = ['Partition', 'Offset', 'Timestamp', 'Source', 'Position', 'Expires-At', 'Content-Type'];
+    const headers = [
+      'Partition',
+      'Offset',
+      'Timestamp',
+      'Source',
+      'Position',
+      'Expires-At',
+      'Content-Type',
+      'Caught-Up',
+      'Topic',
+    ];
     for (const name of headers) expect(page).to.include(`\`Bitacora-${name}\``);
   });
 
@@ -50,6 +61,18 @@ describe('docs/API.md', () => {
     const targetBytesMax = keyBytesMax * 3 + 16 * 1024;
     expect(page).to.include(`request target | ${targetBytesMax.toLocaleString('en-US')} bytes`);
     expect(page).to.include(`headers together | ${(targetBytesMax + 16 * 1024).toLocaleString('en-US')} bytes`);
+  });
+
+  it('names no metric and no option that does not exist', () => {
+    const sources = sourceFiles('src')
+      .map(({ path }) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8'))
+      .join();
+    const metrics = [...page.matchAll(/`(bitacora_\w+)`/g)].map(([, name]) => name!);
+    expect(metrics.length).to.be.greaterThan(5);
+    for (const name of metrics) expect(sources).to.include(`'${name}'`);
+    const variables = [...page.matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=\w+)?`/g)].map(([, name]) => name!);
+    expect(variables.length).to.be.greaterThan(3);
+    for (const name of variables) expect(sources).to.include(`'${name}'`);
   });
 
   it('links to headings that it has', () => {
