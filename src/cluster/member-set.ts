@@ -1,6 +1,9 @@
 import { isHostPort } from '../kernel/host-port.ts';
 import type { MembershipEvent } from './membership.ts';
 
+/** More nodes than one cluster has. Whoever can write to a registry must not be able to have a node ask the whole network. */
+export const membersMax = 256;
+
 /** The members that an adapter knows of: checks a registry's entries and tells listeners what changed. */
 export class MemberSet {
   #ids: ReadonlySet<string> = new Set();
@@ -11,7 +14,7 @@ export class MemberSet {
     return this.#ids;
   }
 
-  /** Entries of the registry, as last seen, that are no `host:port`. */
+  /** Entries of the registry, as last seen, that are no `host:port` or more than there may be. */
   get ignored(): number {
     return this.#ignored;
   }
@@ -24,7 +27,7 @@ export class MemberSet {
   replace(entries: Iterable<string>, ownId: string, senseless = 0): void {
     const before = this.#ids;
     const all = [...entries];
-    const sound = all.filter(isHostPort);
+    const sound = all.filter(isHostPort).sort().slice(0, membersMax);
     this.#ignored = all.length - sound.length + senseless;
     this.#ids = new Set(sound.filter((id) => id !== ownId));
     for (const id of before) if (!this.#ids.has(id)) this.#tell({ kind: 'left', id });

@@ -31,7 +31,7 @@ export interface Membership {
   /** Has `listener` called after each change of `members()`. */
   subscribe(listener: (event: MembershipEvent) => void): void;
 
-  /** Registry entries that are no `host:port`, or otherwise make no sense, and were ignored. Each counts once while it stays. */
+  /** Registry entries that are no `host:port`, make no sense or are too many, and were ignored. Each counts while it stays. */
   readonly ignoredEntries: number;
 }
 

@@ -27,6 +27,8 @@ const expireAfterMs = 5_000;
 const claimWaitMs = 3 * heartbeatEveryMs;
 /** Until then a node that was killed is remembered; every node that starts takes it for alive for a few seconds. */
 const forgetAfterMs = 3_600_000;
+/** Looked at each time, those that were there first: a topic full of something else must not take a processor. */
+const entriesMax = 1_000;
 const leaveWithinMs = 1_000;
 const settings = { partitions: 1, maxMessageBytes: 1_048_588, uncompactedBytesMax: 1_048_576 };
 
@@ -155,6 +157,10 @@ export class LogMembership implements Membership {
     const heartbeats: Heartbeat[] = [];
     let senseless = 0;
     for (const [key, stored] of this.#store.entries(this.#options.clock.nowMs())) {
+      if (heartbeats.length + senseless === entriesMax) {
+        senseless += this.#store.size.values - entriesMax;
+        break;
+      }
       const heartbeat = parseHeartbeat(key, stored);
       if (heartbeat === undefined) senseless += 1;
       else heartbeats.push(heartbeat);
