@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { FatalError } from '../kernel/errors.ts';
+import { isHostPort } from '../kernel/host-port.ts';
 import { ExpectationError, type OptionType } from './option-types.ts';
 import { flagOf, type Option, type OptionName, options } from './options.ts';
 
@@ -95,10 +96,13 @@ function complete(raw: RawConfig): Config {
     );
   }
   const nodename = raw.nodename ?? (isWildcard(raw.apiHost) ? hostname() : raw.apiHost);
+  const nodeId = `${nodename.includes(':') ? `[${nodename}]` : nodename}:${raw.apiPort}`;
+  // A host name may be what no URL can have, such as digits alone.
+  if (!isHostPort(nodeId)) throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
   return {
     ...raw,
     nodename,
-    nodeId: `${nodename.includes(':') ? `[${nodename}]` : nodename}:${raw.apiPort}`,
+    nodeId,
     kafkaTls: readTls(raw),
     kafkaSasl: readSasl(raw),
   };
