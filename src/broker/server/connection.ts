@@ -1,0 +1,172 @@
+import type { Socket } from 'node:net';
+import type { Logger } from '../../kernel/logger.ts';
+import { KafkaError, kafkaErrors } from '../../protocol/errors.ts';
+import { includesVersion, versionRange } from '../../protocol/schema.ts';
+import { WireError } from '../../protocol/wire.ts';
+import { FrameAssembler, type RequestHeader, readRequestHeader, writeResponse } from './frames.ts';
+import type { ConnectionState, Handler, Listener, RequestContext } from './handler.ts';
+
+export interface ConnectionOptions {
+  readonly socket: Socket;
+  readonly listener: Listener;
+  readonly handlers: ReadonlyMap<number, Handler>;
+  readonly requestBytesMax: number;
+  readonly logger: Logger;
+  readonly stats: ServerStats;
+}
+
+export interface ServerStats {
+  requests: number;
+  /** Requests that were answered with an error because something failed that should not have. */
+  faults: number;
+  /** Connections that were ended because what came was not the protocol, or too large. */
+  refused: number;
+}
+
+/** Before a client has logged in it has little to say. */
+const anonymousRequestBytesMax = 64 * 1024;
+/** Requests that may wait, unread by their handler, before no more are taken from the socket. */
+const waitingMax = 64;
+
+const apiVersionsKey = 18;
+const saslHandshakeKey = 17;
+const saslAuthenticateKey = 36;
+const openToAll: readonly number[] = [apiVersionsKey, saslHandshakeKey, saslAuthenticateKey];
+
+/**
+ * One client. Requests are carried out one after the other, as Kafka does, and answered in their order: a request that waits (a
+ * fetch for data, a join for the others) holds up those behind it, and clients use a connection of their own for it.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #state: ConnectionState;
+  readonly #ended = new AbortController();
+  readonly #waiting: Buffer[] = [];
+  #isBusy = false;
+
+  constructor(options: ConnectionOptions) {
+    const { socket, listener, requestBytesMax } = options;
+    this.#options = options;
+    this.#state = { listener, exchange: undefined, user: undefined };
+    const assembler = new FrameAssembler(() =>
+      this.#isOpen ? requestBytesMax : Math.min(requestBytesMax, anonymousRequestBytesMax),
+    );
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        this.#waiting.push(...assembler.push(chunk));
+      } catch (error) {
+        this.#refuse(error as Error);
+        return;
+      }
+      if (this.#waiting.length > waitingMax) socket.pause();
+      void this.#work();
+    });
+    socket.on('close', () => this.#ended.abort());
+    // 'close' follows, and there is nobody to tell.
+    socket.on('error', () => {});
+  }
+
+  get #isOpen(): boolean {
+    return !this.#state.listener.requiresLogin || this.#state.user !== undefined;
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    const { socket } = this.#options;
+    for (let frame = this.#waiting.shift(); frame !== undefined; frame = this.#waiting.shift()) {
+      if (this.#ended.signal.aborted) return;
+      if (socket.isPaused() && this.#waiting.length <= waitingMax / 2) socket.resume();
+      try {
+        const response = await this.#answer(frame);
+        if (response !== undefined && !socket.write(response)) await this.#drained();
+      } catch (error) {
+        this.#refuse(error as Error);
+        return;
+      }
+    }
+    this.#isBusy = false;
+  }
+
+  /** Throws for what cannot be answered: the connection then ends. */
+  async #answer(frame: Buffer): Promise<Buffer | undefined> {
+    const { handlers, stats, logger } = this.#options;
+    stats.requests += 1;
+    const header = readRequestHeader(frame, (apiKey) => handlers.get(apiKey)?.request);
+    const handler = handlers.get(header.apiKey)!;
+    if (!this.#isOpen && !openToAll.includes(header.apiKey)) throw new WireError('a request came before the login');
+    const { request, response } = handler;
+    const { version, correlationId } = header;
+    if (!includesVersion(request.versions, version)) return this.#answerUnknownVersion(header, handler);
+    const body = request.decode(frame.subarray(header.bodyStart), version);
+    let answer: unknown;
+    try {
+      answer = await handler.handle(this.#context(header), body);
+    } catch (error) {
+      const name = error instanceof KafkaError ? error.error : 'UNKNOWN_SERVER_ERROR';
+      if (!(error instanceof KafkaError)) {
+        stats.faults += 1;
+        logger.error({ err: error, api: request.name, version }, 'a request failed');
+      }
+      answer = handler.failure(kafkaErrors[name].code, (error as Error).message, body);
+      if (answer === undefined) throw error;
+    }
+    return answer === undefined
+      ? undefined
+      : writeResponse(response, answer, { version, correlationId, roomBytes: roomFor(answer) });
+  }
+
+  /** ApiVersions is answered in version 0, so that the client learns what there is (KIP-35); any other tells nothing. */
+  #answerUnknownVersion(
+    { version, correlationId }: RequestHeader,
+    { request, response, advertised }: Handler,
+  ): Buffer {
+    if (request.apiKey === apiVersionsKey) {
+      const { from, to } = versionRange(advertised);
+      const { code } = kafkaErrors.UNSUPPORTED_VERSION;
+      const answer = { errorCode: code, apiKeys: [{ apiKey: apiVersionsKey, minVersion: from, maxVersion: to }] };
+      return writeResponse(response, answer, { version: 0, correlationId });
+    }
+    throw new WireError(`${request.name} has no version ${version} here`);
+  }
+
+  #context({ version, clientId }: RequestHeader): RequestContext {
+    const { socket } = this.#options;
+    return {
+      version,
+      clientId,
+      clientHost: socket.remoteAddress ?? '',
+      connection: this.#state,
+      signal: this.#ended.signal,
+    };
+  }
+
+  #drained(): Promise<void> {
+    const { socket } = this.#options;
+    return new Promise((resolve) => {
+      const go = (): void => {
+        socket.off('drain', go);
+        this.#ended.signal.removeEventListener('abort', go);
+        resolve();
+      };
+      socket.once('drain', go);
+      this.#ended.signal.addEventListener('abort', go);
+    });
+  }
+
+  #refuse(error: Error): void {
+    if (this.#ended.signal.aborted) return;
+    const { socket, stats, logger } = this.#options;
+    stats.refused += 1;
+    const line = `a connection from ${socket.remoteAddress} is ended: ${error.message}`;
+    if (error instanceof WireError || error instanceof KafkaError) logger.debug(line);
+    else logger.error({ err: error }, line);
+    socket.destroy();
+  }
+}
+
+/** Responses that carry records are as large as these; the rest is small. */
+function roomFor(answer: unknown): number {
+  const { roomBytes } = answer as { roomBytes?: number };
+  return roomBytes ?? 1_024;
+}
