@@ -2,12 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { HostedBroker } from './broker/hosted-broker.ts';
+import { LocalBroker } from './broker/local-broker.ts';
+import { brokerOptionsOf } from './broker-program.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { LogMembership } from './cluster/log-topic/log-membership.ts';
 import type { Membership } from './cluster/membership.ts';
 import { Peers } from './cluster/peers.ts';
 import { StaticMembership } from './cluster/static-membership.ts';
 import { ZookeeperMembership } from './cluster/zookeeper/zookeeper-membership.ts';
+import { embeddedBrokerConfig } from './config/broker-config.ts';
 import { type Config, readArguments } from './config/config.ts';
 import { helpText } from './config/describe-options.ts';
 import { Database, keyBytesMax } from './database/database.ts';
@@ -34,6 +38,8 @@ export interface Node {
   readonly database: Database;
   readonly store: Store;
   readonly http: HttpServer;
+  /** Which log is used and where, for a person. */
+  logPlace(): string;
   /** Starts everything; rejects with a `FatalError` when it cannot. */
   run(): Promise<void>;
   /** Answers what is under way, then lets go of everything. */
@@ -95,8 +101,23 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
   });
   // Ended in the reverse order: others stop asking first, requests are answered while the replica still applies and peers can
   // be asked, and writes leave while there is a log.
-  const services = new Services([log, replica, reporter, peers, http, cluster], logger);
-  return { database, store, http, run: () => services.run(), stop: () => services.stop() };
+  const broker = config.mayHostBroker ? localBroker(config, logger, metrics) : undefined;
+  const services = new Services(
+    [...(broker === undefined ? [] : [broker]), log, replica, reporter, peers, http, cluster],
+    logger,
+  );
+  const logPlace = (): string => broker?.place ?? `Kafka at ${config.brokerList.join(',')}`;
+  return { database, store, http, logPlace, run: () => services.run(), stop: () => services.stop() };
+}
+
+/** Where nobody has named a Kafka: the broker that this machine has, or else one of this node's own. */
+function localBroker(config: Config, logger: Logger, metrics: Metrics): LocalBroker {
+  const clock = systemClock;
+  const options = brokerOptionsOf(embeddedBrokerConfig(config));
+  const input = { options, logLevel: config.logLevel, terminal: process.stdout.isTTY };
+  const hosted = new HostedBroker({ input, clock, logger });
+  metrics.include(() => hosted.metrics());
+  return new LocalBroker({ hosted, port: config.brokerPort, folder: options.folder, clock });
 }
 
 function kafkaLog(config: Config, topic: string, logger: Logger, metrics: Metrics): KafkaLog {
@@ -159,7 +180,7 @@ async function main(): Promise<void> {
 
   await node.run();
   logger.info(
-    `bitacora ${packageVersion()} at http://${config.nodeId}/rpc, topic "${config.kafkaTopic}" on ${config.brokerList.join(',')}`,
+    `bitacora ${packageVersion()} at http://${config.nodeId}/rpc, topic "${config.kafkaTopic}" on ${node.logPlace()}`,
   );
 }
 

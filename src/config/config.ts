@@ -1,15 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
-import { parseArgs } from 'node:util';
 import { FatalError } from '../kernel/errors.ts';
 import { isHostPort } from '../kernel/host-port.ts';
-import { ExpectationError, type OptionType } from './option-types.ts';
-import { flagOf, type Option, type OptionName, options } from './options.ts';
+import { flagOf, options } from './options.ts';
+import { readOptions, type ValuesOf } from './read-options.ts';
 
-type ValueOf<O> = O extends { type: OptionType<infer T> } ? (O extends { default: string } ? T : T | undefined) : never;
-
-type RawConfig = { readonly [Name in OptionName]: ValueOf<(typeof options)[Name]> };
+type RawConfig = ValuesOf<typeof options>;
 
 /** TLS material, read from the files that the options name. */
 export interface KafkaTls {
@@ -24,7 +21,10 @@ export interface KafkaSasl {
   readonly password: string;
 }
 
-export type Config = Omit<RawConfig, 'nodename'> & {
+export type Config = Omit<RawConfig, 'nodename' | 'brokerList'> & {
+  readonly brokerList: readonly string[];
+  /** Whether this node starts a broker when none answers at `brokerList`: nobody has named one. */
+  readonly mayHostBroker: boolean;
   readonly nodename: string;
   /** `NODENAME:API_PORT` as it stands in a URL. */
   readonly nodeId: string;
@@ -39,47 +39,8 @@ export type Arguments = { kind: 'run'; config: Config } | { kind: 'help' } | { k
  * Throws `FatalError` with one line that names the variable, the value and what was expected.
  */
 export function readArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
-  const flags = readFlags(argv);
-  if (flags.help === true) return { kind: 'help' };
-  if (flags.version === true) return { kind: 'version' };
-
-  const values: Record<string, unknown> = {};
-  for (const [name, option] of Object.entries<Option<unknown>>(options)) {
-    const flag = flags[flagOf(option)];
-    const fromFlag = typeof flag === 'string' ? flag : undefined;
-    const given = fromFlag ?? (environment[option.env] || undefined);
-    const source = fromFlag !== undefined ? `--${flagOf(option)}` : option.env;
-    const value = given ?? option.default;
-    values[name] = value === undefined ? undefined : parseOption(option, source, value);
-  }
-  return { kind: 'run', config: complete(values as RawConfig) };
-}
-
-function readFlags(argv: readonly string[]): Record<string, string | boolean | undefined> {
-  const known = Object.fromEntries(
-    Object.values(options).map((option) => [flagOf(option), { type: 'string' as const }]),
-  );
-  try {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: { ...known, help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } },
-      strict: true,
-      allowPositionals: false,
-    });
-    return values as Record<string, string | boolean | undefined>;
-  } catch (error) {
-    throw new FatalError(`${(error as Error).message.split('.')[0]}; --help lists every option`, { cause: error });
-  }
-}
-
-function parseOption(option: Option<unknown>, source: string, value: string): unknown {
-  try {
-    return option.type.parse(value);
-  } catch (error) {
-    if (!(error instanceof ExpectationError)) throw error;
-    const shown = option.secret ? '(hidden)' : JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
-    throw new FatalError(`${source} is ${shown}: expected ${error.message}`, { cause: error });
-  }
+  const read = readOptions({ table: options, flagOf, argv, environment });
+  return read.kind === 'run' ? { kind: 'run', config: complete(read.values) } : read;
 }
 
 /** What follows from several options at once. */
@@ -99,12 +60,17 @@ function complete(raw: RawConfig): Config {
   const nodeId = `${nodename.includes(':') ? `[${nodename}]` : nodename}:${raw.apiPort}`;
   // A host name may be what no URL can have, such as digits alone.
   if (!isHostPort(nodeId)) throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
+  const kafkaTls = readTls(raw);
+  const kafkaSasl = readSasl(raw);
   return {
     ...raw,
+    brokerList: raw.brokerList ?? [`localhost:${raw.brokerPort}`],
+    // The embedded broker of a node has neither TLS nor users: who asks for them means another.
+    mayHostBroker: raw.brokerList === undefined && kafkaTls === undefined && kafkaSasl === undefined,
     nodename,
     nodeId,
-    kafkaTls: readTls(raw),
-    kafkaSasl: readSasl(raw),
+    kafkaTls,
+    kafkaSasl,
   };
 }
 

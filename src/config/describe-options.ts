@@ -1,4 +1,5 @@
-import { flagOf, type Option, options } from './options.ts';
+import type { Option } from './option-types.ts';
+import { flagOf, options } from './options.ts';
 
 const table: readonly Option<unknown>[] = Object.values(options);
 

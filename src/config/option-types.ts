@@ -7,6 +7,19 @@ export interface OptionType<T> {
   parse(text: string): T;
 }
 
+export interface Option<T> {
+  /** Environment variable; the flag is the same name in kebab case. */
+  readonly env: string;
+  readonly type: OptionType<T>;
+  /** As a user would write it; absent where the option may stay unset. */
+  readonly default?: string;
+  /** In place of `default` in help and documentation, where the value is derived from others. */
+  readonly defaultNote?: string;
+  readonly help: string;
+  /** Never printed or logged. */
+  readonly secret?: true;
+}
+
 export class ExpectationError extends Error {}
 
 export function text(pattern: RegExp, label: string): OptionType<string> {
@@ -18,6 +31,8 @@ export function text(pattern: RegExp, label: string): OptionType<string> {
     },
   };
 }
+
+export const filePath: OptionType<string> = text(/^.+$/s, 'path of a readable file');
 
 export function integer(min: number, max: number): OptionType<number> {
   const label = `integer ${min}..${max}`;
@@ -89,4 +104,48 @@ export const zookeeperConnect: OptionType<ZookeeperConnect> = {
       throw new ExpectationError(zookeeperConnect.label);
     }
   },
+};
+
+/** How clients speak on a listener, by Kafka's names (`security.protocol`). */
+export const securityProtocols = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
+export type SecurityProtocol = (typeof securityProtocols)[number];
+
+export interface ListenerAddress {
+  readonly protocol: SecurityProtocol;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `PLAINTEXT://host:port`, several separated by commas, as in Kafka's `listeners`. Port 0 means any that is free. */
+export const listenerList: OptionType<readonly ListenerAddress[]> = {
+  label:
+    'PROTOCOL://host:port, several separated by commas; PROTOCOL is one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL',
+  parse: (value) =>
+    value.split(',').map((entry) => {
+      const [, name, host = '', port = ''] = /^([A-Z_]+):\/\/(.+):(\d{1,5})$/.exec(entry.trim()) ?? [];
+      const protocol = securityProtocols.find((each) => each === name);
+      const bare = host.replace(/^\[(.*)\]$/, '$1');
+      if (protocol === undefined || !isHost(bare) || Number(port) > 65535)
+        throw new ExpectationError(listenerList.label);
+      return { protocol, host: bare, port: Number(port) };
+    }),
+};
+
+export interface Advertised {
+  readonly host: string;
+  /** undefined: the port that is listened on. */
+  readonly port: number | undefined;
+}
+
+/** `host` or `host:port`, one for each listener. */
+export const advertisedList: OptionType<readonly Advertised[]> = {
+  label: 'host or host:port for each listener, separated by commas',
+  parse: (value) =>
+    value.split(',').map((text) => {
+      const entry = text.trim();
+      if (isHost(entry)) return { host: entry, port: undefined };
+      if (!isHostPort(entry)) throw new ExpectationError(advertisedList.label);
+      const colon = entry.lastIndexOf(':');
+      return { host: entry.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(entry.slice(colon + 1)) };
+    }),
 };

@@ -1,38 +1,26 @@
 import { logLevels } from '../kernel/logger.ts';
+import { embeddedBrokerOptions } from './broker-options.ts';
 import {
   boolean,
+  filePath,
   host,
   hostPortList,
   integer,
-  type OptionType,
+  type Option,
   oneOf,
   text,
   zookeeperConnect,
 } from './option-types.ts';
-
-export interface Option<T> {
-  /** Environment variable; the flag is the same name in kebab case. */
-  readonly env: string;
-  readonly type: OptionType<T>;
-  /** As a user would write it; absent where the option may stay unset. */
-  readonly default?: string;
-  /** In place of `default` in help and documentation, where the value is derived from others. */
-  readonly defaultNote?: string;
-  readonly help: string;
-  /** Never printed or logged. */
-  readonly secret?: true;
-}
-
-const filePath = text(/^.+$/s, 'path of a readable file');
 
 /** Every option of the program: the one place from which the typed config, --help and docs/CONFIGURATION.md come. */
 export const options = {
   brokerList: {
     env: 'BROKER_LIST',
     type: hostPortList,
-    default: 'localhost:9092',
-    help: 'Kafka brokers to start from.',
+    defaultNote: 'the broker at localhost, or one that this node starts there',
+    help: 'Kafka brokers to start from. Unset: what answers on BROKER_PORT of this machine, else the embedded broker is started there.',
   },
+  ...embeddedBrokerOptions,
   kafkaTopic: {
     env: 'KAFKA_TOPIC',
     type: text(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,241}$/, 'Kafka topic name: 1 to 241 of A-Z a-z 0-9 . _ -'),
@@ -156,6 +144,6 @@ export const options = {
 export type OptionName = keyof typeof options;
 
 /** `API_PORT` → `api-port`. */
-export function flagOf(option: { env: string }): string {
+export function flagOf(option: { readonly env: string }): string {
   return option.env.toLowerCase().replaceAll('_', '-');
 }

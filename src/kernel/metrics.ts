@@ -17,6 +17,7 @@ export interface MetricOptions {
  */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #included: (() => Promise<string>)[] = [];
 
   /** `process`: also what Node.js tells of itself. */
   constructor({ process }: { process: boolean } = { process: true }) {
@@ -53,9 +54,15 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** The whole registry in Prometheus' text format. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  /** Adds what another part of the program, with a registry of its own, tells in Prometheus' text format. */
+  include(text: () => Promise<string>): void {
+    this.#included.push(text);
+  }
+
+  /** Everything, in Prometheus' text format. */
+  async text(): Promise<string> {
+    const parts = await Promise.all([this.#registry.metrics(), ...this.#included.map((text) => text())]);
+    return parts.join('');
   }
 }
 

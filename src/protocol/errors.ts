@@ -136,6 +136,8 @@ export const kafkaErrors = {
   REBOOTSTRAP_REQUIRED: { code: 129, retriable: false },
   STREAMS_INVALID_TOPOLOGY: { code: 130, retriable: false },
   STREAMS_INVALID_TOPOLOGY_EPOCH: { code: 131, retriable: false },
+  STREAMS_TOPOLOGY_FENCED: { code: 132, retriable: false },
+  SHARE_SESSION_LIMIT_REACHED: { code: 133, retriable: true },
 } as const satisfies Record<string, { readonly code: number; readonly retriable: boolean }>;
 
 export type KafkaErrorName = keyof typeof kafkaErrors;

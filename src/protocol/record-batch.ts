@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { type Codec, decompress } from './codecs.ts';
-import { WireError, WireReader, WireWriter } from './wire.ts';
+import { WireError, WireReader, WireWriter, writeInt64 } from './wire.ts';
 
 /**
  * Record batches, format version 2 (https://kafka.apache.org/documentation/#recordbatch):
@@ -126,7 +126,7 @@ export function hasSoundCrc(buffer: Buffer, offset: number, bytes: number): bool
 
 /** Sets what a broker sets when it appends a batch, in place; the CRC does not cover it. */
 export function assignOffset(buffer: Buffer, offset: number, baseOffset: number, leaderEpoch: number): void {
-  buffer.writeBigInt64BE(BigInt(baseOffset), offset + at.baseOffset);
+  writeInt64(buffer, baseOffset, offset + at.baseOffset);
   buffer.writeInt32BE(leaderEpoch, offset + at.leaderEpoch);
 }
 
@@ -134,7 +134,7 @@ export function assignOffset(buffer: Buffer, offset: number, baseOffset: number,
 export function assignAppendTime(buffer: Buffer, offset: number, bytes: number, timestampMs: number): void {
   const attributes = buffer.readInt16BE(offset + at.attributes) | logAppendTimeFlag;
   buffer.writeInt16BE(attributes, offset + at.attributes);
-  buffer.writeBigInt64BE(BigInt(timestampMs), offset + at.maxTimestamp);
+  writeInt64(buffer, timestampMs, offset + at.maxTimestamp);
   buffer.writeUInt32BE(crc32c(buffer.subarray(offset + at.attributes, offset + bytes)), offset + at.crc);
 }
 
@@ -191,18 +191,34 @@ export function walkRecords(bytes: Buffer, count: number, visit: (record: Record
     reader.skip(1);
     span.timestampDelta = reader.varlong();
     span.offsetDelta = reader.varint();
-    span.keyLength = reader.varint();
-    span.keyStart = reader.at;
-    if (span.keyLength > 0) reader.skip(span.keyLength);
-    span.valueLength = reader.varint();
-    span.valueStart = reader.at;
-    if (span.valueLength > 0) reader.skip(span.valueLength);
+    span.keyLength = skipNullable(reader);
+    span.keyStart = reader.at - Math.max(span.keyLength, 0);
+    span.valueLength = skipNullable(reader);
+    span.valueStart = reader.at - Math.max(span.valueLength, 0);
     span.headersStart = reader.at;
-    if (reader.at > span.end) throw new WireError('a record is longer than it announces');
+    skipHeaders(reader);
+    if (reader.at !== span.end) throw new WireError('a record is not as long as it announces');
     visit(span);
-    reader.at = span.end;
   }
   if (reader.remaining > 0) throw new WireError(`${reader.remaining} bytes follow the last record of a batch`);
+}
+
+/** Answers the length of what was skipped: -1 for any that is negative, which all mean null to Kafka. */
+function skipNullable(reader: WireReader): number {
+  const length = reader.varint();
+  if (length < 0) return -1;
+  if (length > 0) reader.skip(length);
+  return length;
+}
+
+/** A consumer stops at headers that it cannot read, so they are looked at before a batch is taken. */
+function skipHeaders(reader: WireReader): void {
+  const count = reader.varint();
+  if (count < 0) throw new WireError(`a record has ${count} headers`);
+  for (let left = count; left > 0; left -= 1) {
+    if (skipNullable(reader) < 0) throw new WireError('a header of a record has no name');
+    skipNullable(reader);
+  }
 }
 
 export interface NewRecord {
@@ -271,9 +287,9 @@ function assemble(batch: Omit<NewBatch, 'records'>, body: Buffer, assembly: Asse
   buffer.writeInt8(2, at.magic);
   buffer.writeInt16BE(attributes, at.attributes);
   buffer.writeInt32BE(assembly.lastOffsetDelta, at.lastOffsetDelta);
-  buffer.writeBigInt64BE(BigInt(assembly.baseTimestampMs), at.baseTimestamp);
-  buffer.writeBigInt64BE(BigInt(assembly.maxTimestampMs), at.maxTimestamp);
-  buffer.writeBigInt64BE(BigInt(batch.producerId ?? -1), at.producerId);
+  writeInt64(buffer, assembly.baseTimestampMs, at.baseTimestamp);
+  writeInt64(buffer, assembly.maxTimestampMs, at.maxTimestamp);
+  writeInt64(buffer, batch.producerId ?? -1, at.producerId);
   buffer.writeInt16BE(batch.producerEpoch ?? -1, at.producerEpoch);
   buffer.writeInt32BE(batch.baseSequence ?? -1, at.baseSequence);
   buffer.writeInt32BE(assembly.count, at.count);

@@ -149,11 +149,12 @@ function withNull<T>(
   inner: (version: number, flexible: boolean, isNullable: boolean) => Codec<T | null>,
   fields?: Fields,
 ) {
-  function field(versions: Versions, options?: { tag?: number; default?: T }): Field<T>;
   function field(
     versions: Versions,
     options: FieldOptions & { nullable: Versions; default?: T | null },
   ): Field<T | null>;
+  // The last one is what `arrayOf` infers its elements from.
+  function field(versions: Versions, options?: { tag?: number; default?: T }): Field<T>;
   function field(versions: Versions, options: FieldOptions & { default?: T | null } = {}): Field<T | null> {
     const { nullable = 'none', tag } = options;
     return {
@@ -169,6 +170,12 @@ function withNull<T>(
   return field;
 }
 
+/** Null where a version has none is a fault of ours, and the other end would take it for an answer that it cannot read. */
+function writeNull(writer: WireWriter, form: LengthForm, isNullable: boolean, what: string): void {
+  if (!isNullable) throw new TypeError(`${what} may not be null in this version`);
+  form.write(writer, -1);
+}
+
 export const string = withNull<string>('string', '', (_version, flexible, isNullable) => {
   const form = flexible ? compactLength : int16Length;
   return {
@@ -177,7 +184,7 @@ export const string = withNull<string>('string', '', (_version, flexible, isNull
       return nullLength(length, isNullable, 'a string') ? null : reader.text(length);
     },
     encode: (writer, value) => {
-      if (value === null) return form.write(writer, -1);
+      if (value === null) return writeNull(writer, form, isNullable, 'a string');
       const length = Buffer.byteLength(value);
       form.write(writer, length);
       writer.text(value, length);
@@ -196,7 +203,7 @@ function bytesLike(type: string) {
         return nullLength(length, isNullable, type) ? null : reader.slice(length);
       },
       encode: (writer, value) => {
-        if (value === null) return form.write(writer, -1);
+        if (value === null) return writeNull(writer, form, isNullable, type);
         form.write(writer, value.length);
         writer.bytes(value);
       },
@@ -230,7 +237,7 @@ export function structs<F extends Fields>(fields: F) {
 export function struct<F extends Fields>(fields: F) {
   return withNull<Decoded<F>>(
     'struct',
-    defaultsOf(fields),
+    Object.freeze(defaultsOf(fields)),
     (version, flexible, isNullable) => {
       const codec = structCodec(fields, version, flexible);
       if (!isNullable) return codec as Codec<Decoded<F> | null>;
@@ -259,7 +266,7 @@ function arrayCodec<T>(element: Codec<T>, flexible: boolean, isNullable: boolean
       return values;
     },
     encode: (writer, values) => {
-      if (values === null) return form.write(writer, -1);
+      if (values === null) return writeNull(writer, form, isNullable, 'an array');
       form.write(writer, values.length);
       for (const value of values) element.encode(writer, value);
     },
@@ -288,15 +295,13 @@ function structCodec<F extends Fields>(fields: F, version: number, flexible: boo
     },
     encode: (writer, given) => {
       const value = given as Record<string, unknown>;
-      for (const { name, field, codec } of placed) codec.encode(writer, value[name] ?? orNull(value[name], field));
+      for (const { name, field, codec } of placed) {
+        const part = value[name];
+        codec.encode(writer, part === undefined ? field.default : part);
+      }
       if (flexible) encodeTagged(writer, tagged, value);
     },
   };
-}
-
-/** null stands for itself; undefined for the field's default. */
-function orNull(value: unknown, field: Field<unknown>): unknown {
-  return value === null ? null : field.default;
 }
 
 function decodeTagged(reader: WireReader, byTag: ReadonlyMap<number, Placed>, value: Record<string, unknown>): void {
@@ -344,7 +349,7 @@ function defaultsOf<F extends Fields>(fields: F): Decoded<F> {
   const value: Record<string, unknown> = {};
   for (const name in fields) {
     const preset = fields[name]!.default;
-    // An array of its own, so that whoever fills one fills no other.
+    // An array of its own, so that whoever fills one fills no other. A structure is shared, and frozen.
     value[name] = Array.isArray(preset) ? [] : preset;
   }
   return value as Decoded<F>;

@@ -6,9 +6,6 @@ export class WireError extends Error {
   }
 }
 
-const varintBytesMax = 5;
-const varlongBytesMax = 10;
-
 /**
  * Reads Kafka's primitive types (https://kafka.apache.org/protocol#protocol_types) from a buffer. Every length is checked against
  * what remains before anything is taken or allocated; what does not fit is a `WireError`. Slices share the buffer's memory.
@@ -71,16 +68,16 @@ export class WireReader {
   }
 
   uvarint(): number {
-    let value = 0;
-    for (let index = 0; index < varintBytesMax; index += 1) {
-      const byte = this.buffer[this.#take(1)]!;
-      value += (byte & 0x7f) * 2 ** (7 * index);
+    const { buffer, at } = this;
+    // Most are lengths and deltas of a single byte.
+    if (at < this.end) {
+      const byte = buffer[at]!;
       if (byte < 0x80) {
-        if (value > 0xffff_ffff) break;
-        return value;
+        this.at = at + 1;
+        return byte;
       }
     }
-    throw new WireError(`an unsigned varint at byte ${this.at} has more than 32 bits`);
+    return this.#longUvarint();
   }
 
   /** Zigzag, 32 bits. */
@@ -91,13 +88,24 @@ export class WireReader {
 
   /** Zigzag, 64 bits, as a number: see `int64`. */
   varlong(): number {
-    let value = 0;
-    let isOdd = false;
-    for (let index = 0; index < varlongBytesMax; index += 1) {
+    // In two halves of 32 bits, since a number has no room for 64 bits and the bitwise operators none for more than 32.
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
       const byte = this.buffer[this.#take(1)]!;
-      if (index === 0) isOdd = (byte & 1) === 1;
-      value += (byte & 0x7f) * 2 ** (7 * index);
-      if (byte < 0x80) return isOdd ? -(value + 1) / 2 : value / 2;
+      const bits = byte & 0x7f;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else {
+        high |= bits << (shift - 32);
+      }
+      if (byte < 0x80) {
+        if (shift === 63 && byte > 1) break;
+        const sign = -(low & 1);
+        return ((high >>> 1) ^ sign) * 0x1_0000_0000 + ((((low >>> 1) | (high << 31)) ^ sign) >>> 0);
+      }
     }
     throw new WireError(`a varlong at byte ${this.at} has more than 64 bits`);
   }
@@ -118,6 +126,19 @@ export class WireReader {
     this.#take(length);
   }
 
+  #longUvarint(): number {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.buffer[this.#take(1)]!;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        if (shift === 28 && byte > 0x0f) break;
+        return value >>> 0;
+      }
+    }
+    throw new WireError(`an unsigned varint at byte ${this.at} has more than 32 bits`);
+  }
+
   #take(length: number): number {
     const { at } = this;
     if (length < 0 || length > this.end - at) {
@@ -129,6 +150,25 @@ export class WireReader {
 }
 
 const firstBytes = 256;
+const int64Limit = 2 ** 63;
+
+/**
+ * Writes an integer of 64 bits at `at`. The largest is no number: it is read as 2^63, and 2^63 is written as the largest, so that
+ * what a client sent can be written again. Throws a `RangeError` for a fraction and for what lies further out.
+ */
+export function writeInt64(buffer: Buffer, value: number, at: number): void {
+  if (!Number.isInteger(value) || value > int64Limit || value < -int64Limit) {
+    throw new RangeError(`${value} is no integer of 64 bits`);
+  }
+  const high = Math.floor(value / 0x1_0000_0000);
+  if (high === 0x8000_0000) {
+    buffer.writeInt32BE(0x7fff_ffff, at);
+    buffer.writeUInt32BE(0xffff_ffff, at + 4);
+  } else {
+    buffer.writeInt32BE(high, at);
+    buffer.writeUInt32BE(value - high * 0x1_0000_0000, at + 4);
+  }
+}
 
 /** Writes Kafka's primitive types into a buffer that grows. */
 export class WireWriter {
@@ -149,31 +189,38 @@ export class WireWriter {
   }
 
   int8(value: number): void {
-    this.#buffer.writeInt8(value, this.#grow(1));
+    const at = this.#grow(1);
+    this.#buffer.writeInt8(value, at);
   }
 
   int16(value: number): void {
-    this.#buffer.writeInt16BE(value, this.#grow(2));
+    const at = this.#grow(2);
+    this.#buffer.writeInt16BE(value, at);
   }
 
   uint16(value: number): void {
-    this.#buffer.writeUInt16BE(value, this.#grow(2));
+    const at = this.#grow(2);
+    this.#buffer.writeUInt16BE(value, at);
   }
 
   int32(value: number): void {
-    this.#buffer.writeInt32BE(value, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeInt32BE(value, at);
   }
 
   uint32(value: number): void {
-    this.#buffer.writeUInt32BE(value, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeUInt32BE(value, at);
   }
 
   int64(value: number): void {
-    this.#buffer.writeBigInt64BE(BigInt(value), this.#grow(8));
+    const at = this.#grow(8);
+    writeInt64(this.#buffer, value, at);
   }
 
   float64(value: number): void {
-    this.#buffer.writeDoubleBE(value, this.#grow(8));
+    const at = this.#grow(8);
+    this.#buffer.writeDoubleBE(value, at);
   }
 
   bool(value: boolean): void {
@@ -183,16 +230,17 @@ export class WireWriter {
   uuid(value: string): void {
     const hex = value.replaceAll('-', '');
     if (!/^[0-9a-f]{32}$/i.test(hex)) throw new TypeError(`not a UUID: ${value}`);
-    this.#buffer.write(hex, this.#grow(16), 'hex');
+    const at = this.#grow(16);
+    this.#buffer.write(hex, at, 'hex');
   }
 
   uvarint(value: number): void {
     let rest = value;
     while (rest >= 0x80) {
-      this.#buffer[this.#grow(1)] = (rest & 0x7f) | 0x80;
+      this.#byte((rest & 0x7f) | 0x80);
       rest = Math.floor(rest / 128);
     }
-    this.#buffer[this.#grow(1)] = rest;
+    this.#byte(rest);
   }
 
   varint(value: number): void {
@@ -202,16 +250,18 @@ export class WireWriter {
   varlong(value: number): void {
     // Beyond 2^52 twice the value is no longer exact as a number.
     if (Math.abs(value) < 2 ** 52) this.uvarint(value >= 0 ? value * 2 : -value * 2 - 1);
-    else this.#bigUvarint(BigInt.asUintN(64, (BigInt(value) << 1n) ^ (BigInt(value) >> 63n)));
+    else this.#bigVarlong(value);
   }
 
   bytes(value: Uint8Array): void {
-    this.#buffer.set(value, this.#grow(value.length));
+    const at = this.#grow(value.length);
+    this.#buffer.set(value, at);
   }
 
   /** Bytes of the text as UTF-8, without its length. */
   text(value: string, byteLength: number): void {
-    this.#buffer.write(value, this.#grow(byteLength), 'utf8');
+    const at = this.#grow(byteLength);
+    this.#buffer.write(value, at, byteLength, 'utf8');
   }
 
   /** Puts an int32 over four bytes that were written before. */
@@ -219,15 +269,23 @@ export class WireWriter {
     this.#buffer.writeInt32BE(value, at);
   }
 
-  #bigUvarint(value: bigint): void {
-    let rest = value;
+  #bigVarlong(value: number): void {
+    // As in `writeInt64`.
+    const whole = value === int64Limit ? BigInt(value) - 1n : BigInt(value);
+    let rest = BigInt.asUintN(64, (whole << 1n) ^ (whole >> 63n));
     while (rest >= 0x80n) {
-      this.#buffer[this.#grow(1)] = Number(rest & 0x7fn) | 0x80;
+      this.#byte(Number(rest & 0x7fn) | 0x80);
       rest >>= 7n;
     }
-    this.#buffer[this.#grow(1)] = Number(rest);
+    this.#byte(Number(rest));
   }
 
+  #byte(value: number): void {
+    const at = this.#grow(1);
+    this.#buffer[at] = value;
+  }
+
+  /** Answers where the bytes go. Call it before touching the buffer, which it may replace. */
   #grow(bytes: number): number {
     const at = this.#length;
     this.#length = at + bytes;

@@ -3,6 +3,7 @@ import type { Logger } from '../../kernel/logger.ts';
 import { KafkaError, kafkaErrors } from '../../protocol/errors.ts';
 import { includesVersion, versionRange } from '../../protocol/schema.ts';
 import { WireError } from '../../protocol/wire.ts';
+import type { Faults } from './faults.ts';
 import { FrameAssembler, type RequestHeader, readRequestHeader, writeResponse } from './frames.ts';
 import type { ConnectionState, Handler, Listener, RequestContext } from './handler.ts';
 
@@ -11,14 +12,14 @@ export interface ConnectionOptions {
   readonly listener: Listener;
   readonly handlers: ReadonlyMap<number, Handler>;
   readonly requestBytesMax: number;
+  readonly faults: Faults;
   readonly logger: Logger;
   readonly stats: ServerStats;
+  readonly timeouts: { readonly loginMs: number; readonly idleMs: number };
 }
 
 export interface ServerStats {
   requests: number;
-  /** Requests that were answered with an error because something failed that should not have. */
-  faults: number;
   /** Connections that were ended because what came was not the protocol, or too large. */
   refused: number;
 }
@@ -45,9 +46,9 @@ export class Connection {
   #isBusy = false;
 
   constructor(options: ConnectionOptions) {
-    const { socket, listener, requestBytesMax } = options;
+    const { socket, listener, requestBytesMax, timeouts } = options;
     this.#options = options;
-    this.#state = { listener, exchange: undefined, user: undefined };
+    this.#state = { listener, exchange: undefined, isRawExchange: false, user: undefined };
     const assembler = new FrameAssembler(() =>
       this.#isOpen ? requestBytesMax : Math.min(requestBytesMax, anonymousRequestBytesMax),
     );
@@ -61,7 +62,15 @@ export class Connection {
       if (this.#waiting.length > waitingMax) socket.pause();
       void this.#work();
     });
-    socket.on('close', () => this.#ended.abort());
+    const { loginMs, idleMs } = timeouts;
+    socket.setTimeout(idleMs, () => this.#refuse(new WireError('it was idle')));
+    const loginTimer = setTimeout(() => {
+      if (!this.#isOpen) this.#refuse(new WireError('nobody has logged in'));
+    }, loginMs);
+    socket.on('close', () => {
+      clearTimeout(loginTimer);
+      this.#ended.abort();
+    });
     // 'close' follows, and there is nobody to tell.
     socket.on('error', () => {});
   }
@@ -90,8 +99,9 @@ export class Connection {
 
   /** Throws for what cannot be answered: the connection then ends. */
   async #answer(frame: Buffer): Promise<Buffer | undefined> {
-    const { handlers, stats, logger } = this.#options;
+    const { handlers, stats, faults } = this.#options;
     stats.requests += 1;
+    if (this.#state.isRawExchange) return this.#continueLogin(frame);
     const header = readRequestHeader(frame, (apiKey) => handlers.get(apiKey)?.request);
     const handler = handlers.get(header.apiKey)!;
     if (!this.#isOpen && !openToAll.includes(header.apiKey)) throw new WireError('a request came before the login');
@@ -103,24 +113,32 @@ export class Connection {
     try {
       answer = await handler.handle(this.#context(header), body);
     } catch (error) {
-      const name = error instanceof KafkaError ? error.error : 'UNKNOWN_SERVER_ERROR';
-      if (!(error instanceof KafkaError)) {
-        stats.faults += 1;
-        logger.error({ err: error, api: request.name, version }, 'a request failed');
-      }
-      answer = handler.failure(kafkaErrors[name].code, (error as Error).message, body);
-      if (answer === undefined) throw error;
+      if (error instanceof WireError) throw error;
+      const { errorCode, errorMessage } = faults.tell(error, `${request.name} version ${version}`);
+      answer = handler.failure(errorCode, errorMessage, body);
+      if (answer === undefined) throw new WireError(`${request.name} has no answer that tells of ${errorMessage}`);
     }
     return answer === undefined
       ? undefined
       : writeResponse(response, answer, { version, correlationId, roomBytes: roomFor(answer) });
   }
 
+  /** A login of old: a length and the mechanism's message, and the same back. */
+  #continueLogin(message: Buffer): Buffer {
+    const { reply, user } = this.#state.exchange!.next(message);
+    if (user !== undefined) {
+      this.#state.user = user;
+      this.#state.exchange = undefined;
+      this.#state.isRawExchange = false;
+    }
+    const answer = Buffer.alloc(4 + reply.length);
+    answer.writeInt32BE(reply.length);
+    reply.copy(answer, 4);
+    return answer;
+  }
+
   /** ApiVersions is answered in version 0, so that the client learns what there is (KIP-35); any other tells nothing. */
-  #answerUnknownVersion(
-    { version, correlationId }: RequestHeader,
-    { request, response, advertised }: Handler,
-  ): Buffer {
+  #answerUnknownVersion({ version, correlationId }: RequestHeader, { request, response, advertised }: Handler): Buffer {
     if (request.apiKey === apiVersionsKey) {
       const { from, to } = versionRange(advertised);
       const { code } = kafkaErrors.UNSUPPORTED_VERSION;

@@ -17,6 +17,8 @@ export interface ConnectionState {
   readonly listener: Listener;
   /** The SASL exchange that is under way; undefined before it and after. */
   exchange: SaslExchange | undefined;
+  /** Whether its messages come as they are, without requests around them (handshake version 0). */
+  isRawExchange: boolean;
   /** Who has logged in; undefined where nobody need. */
   user: string | undefined;
 }

@@ -24,7 +24,12 @@ export const topicConfigs = {
     about: 'Batches are kept as their producer compressed them.',
   },
   'delete.retention.ms': { kind: 'long', default: String(24 * hourMs), least: 0, about: 'How long tombstones stay.' },
-  'flush.messages': { kind: 'long', default: '9223372036854775807', least: 1, about: 'Records after which data is forced to disk.' },
+  'flush.messages': {
+    kind: 'long',
+    default: '9223372036854775807',
+    least: 1,
+    about: 'Records after which data is forced to disk.',
+  },
   'index.interval.bytes': { kind: 'int', default: '4096', least: 0, about: 'Bytes between two index entries.' },
   'max.message.bytes': { kind: 'int', default: '1048588', least: 0, about: 'Largest batch.' },
   'message.timestamp.type': {
@@ -33,14 +38,39 @@ export const topicConfigs = {
     choices: ['CreateTime', 'LogAppendTime'],
     about: 'Whose clock stamps a record.',
   },
-  'min.cleanable.dirty.ratio': { kind: 'double', default: '0.5', least: 0, about: 'How much must be new before compaction.' },
+  'min.cleanable.dirty.ratio': {
+    kind: 'double',
+    default: '0.5',
+    least: 0,
+    about: 'How much must be new before compaction.',
+  },
   'min.compaction.lag.ms': { kind: 'long', default: '0', least: 0, about: 'How long a record stays untouched.' },
-  'max.compaction.lag.ms': { kind: 'long', default: '9223372036854775807', least: 1, about: 'How long a record may stay uncompacted.' },
-  'min.insync.replicas': { kind: 'int', default: '1', least: 1, about: 'Replicas that must have a record. There is one.' },
+  'max.compaction.lag.ms': {
+    kind: 'long',
+    default: '9223372036854775807',
+    least: 1,
+    about: 'How long a record may stay uncompacted.',
+  },
+  'min.insync.replicas': {
+    kind: 'int',
+    default: '1',
+    least: 1,
+    about: 'Replicas that must have a record. There is one.',
+  },
   'retention.bytes': { kind: 'long', default: '-1', least: -1, about: 'Bytes of a partition that are kept; -1: all.' },
-  'retention.ms': { kind: 'long', default: String(7 * 24 * hourMs), least: -1, about: 'How long records are kept; -1: for ever.' },
+  'retention.ms': {
+    kind: 'long',
+    default: String(7 * 24 * hourMs),
+    least: -1,
+    about: 'How long records are kept; -1: for ever.',
+  },
   'segment.bytes': { kind: 'int', default: String(1024 ** 3), least: 14, about: 'Size of a segment file.' },
-  'segment.ms': { kind: 'long', default: String(7 * 24 * hourMs), least: 1, about: 'Age at which a segment file is closed.' },
+  'segment.ms': {
+    kind: 'long',
+    default: String(7 * 24 * hourMs),
+    least: 1,
+    about: 'Age at which a segment file is closed.',
+  },
 } as const satisfies Record<string, TopicConfig>;
 
 export type TopicConfigName = keyof typeof topicConfigs;
@@ -96,4 +126,14 @@ export function logConfigOf(overrides: TopicOverrides): LogConfig {
     messageTimestampType: text('message.timestamp.type') as LogConfig['messageTimestampType'],
     indexIntervalBytes: number('index.interval.bytes'),
   };
+}
+
+/** The settings that a request gives to a new topic; null stands for the default. Throws a `KafkaError` INVALID_CONFIG. */
+export function overridesOf(configs: ReadonlyArray<{ name: string; value: string | null }>): TopicOverrides {
+  const overrides: Partial<Record<TopicConfigName, string>> = {};
+  for (const { name, value } of configs) {
+    const known = checkTopicConfig(name, value ?? topicConfigs[name as TopicConfigName]?.default ?? '');
+    if (value !== null) overrides[known] = value;
+  }
+  return overrides;
 }

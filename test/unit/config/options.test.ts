@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { readArguments } from '../../../src/config/config.ts';
 import { configurationPage, helpText } from '../../../src/config/describe-options.ts';
-import { flagOf, type Option, type OptionName, options } from '../../../src/config/options.ts';
+import type { Option } from '../../../src/config/option-types.ts';
+import { flagOf, type OptionName, options } from '../../../src/config/options.ts';
 import { complaintOf, configOf } from '../../support/arguments.ts';
 
 /** For each option a value other than its default, and what it becomes; then values that it must not take. */

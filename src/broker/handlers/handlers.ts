@@ -1,0 +1,79 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { BrokerOptions } from '../broker.ts';
+import type { GroupCoordinator } from '../groups/coordinator.ts';
+import type { Sasl } from '../security/sasl.ts';
+import type { Faults } from '../server/faults.ts';
+import type { Handler } from '../server/handler.ts';
+import type { Topics } from '../topics/topics.ts';
+import type { TransactionCoordinator } from '../txn/coordinator.ts';
+import { apiVersions } from './cluster/api-versions.ts';
+import { describeCluster } from './cluster/describe-cluster.ts';
+import { describeLogDirs } from './cluster/describe-log-dirs.ts';
+import { findCoordinator } from './cluster/find-coordinator.ts';
+import { deleteRecords } from './data/delete-records.ts';
+import { fetch } from './data/fetch.ts';
+import { listOffsets } from './data/list-offsets.ts';
+import { offsetForLeaderEpoch } from './data/offset-for-leader-epoch.ts';
+import { produce } from './data/produce.ts';
+import { saslAuthenticate } from './security/sasl-authenticate.ts';
+import { saslHandshake } from './security/sasl-handshake.ts';
+import { alterConfigs } from './topics/alter-configs.ts';
+import { createPartitions } from './topics/create-partitions.ts';
+import { createTopics } from './topics/create-topics.ts';
+import { deleteTopics } from './topics/delete-topics.ts';
+import { describeConfigs } from './topics/describe-configs.ts';
+import { incrementalAlterConfigs } from './topics/incremental-alter-configs.ts';
+import { metadata } from './topics/metadata.ts';
+
+export interface HandlerParts {
+  readonly topics: Topics;
+  readonly groups: GroupCoordinator;
+  readonly transactions: TransactionCoordinator;
+  readonly sasl: Sasl;
+  readonly faults: Faults;
+  readonly clock: Clock;
+  readonly options: BrokerOptions;
+}
+
+/** Every API that is served, by key: what ApiVersions tells and what requests are answered by are this one table. */
+export function brokerHandlers(parts: HandlerParts): ReadonlyMap<number, Handler> {
+  const { topics, groups, transactions, sasl, options } = parts;
+  const { defaultPartitions, autoCreateTopics, folder } = options;
+  const byKey = new Map<number, Handler>();
+  const all: Handler[] = [
+    produce(parts),
+    fetch(parts),
+    listOffsets(parts),
+    offsetForLeaderEpoch(parts),
+    deleteRecords(parts),
+    metadata({ ...parts, autoCreatedPartitions: autoCreateTopics ? defaultPartitions : undefined }),
+    createTopics({ ...parts, defaultPartitions }),
+    deleteTopics(parts),
+    createPartitions(parts),
+    describeConfigs({ ...parts, brokerSettings: brokerSettings(options) }),
+    alterConfigs(parts),
+    incrementalAlterConfigs(parts),
+    apiVersions(() => byKey.values()),
+    findCoordinator(parts),
+    describeCluster(topics),
+    describeLogDirs({ topics, folder }),
+    saslHandshake(sasl),
+    saslAuthenticate,
+  ];
+  for (const each of all) byKey.set(each.request.apiKey, each);
+  return byKey;
+}
+
+/** By Kafka's names, as far as they mean something here. */
+function brokerSettings(options: BrokerOptions): Record<string, string> {
+  return {
+    'auto.create.topics.enable': String(options.autoCreateTopics),
+    'default.replication.factor': '1',
+    'group.initial.rebalance.delay.ms': String(options.groupInitialRebalanceDelayMs),
+    'log.dirs': options.folder,
+    'log.retention.check.interval.ms': String(options.maintenanceIntervalMs),
+    'max.connections': String(options.connectionsMax),
+    'num.partitions': String(options.defaultPartitions),
+    'socket.request.max.bytes': String(options.requestBytesMax),
+  };
+}

@@ -1,0 +1,50 @@
+import { KafkaError } from '../../../protocol/errors.ts';
+import { deleteTopicsRequest, deleteTopicsResponse } from '../../../protocol/messages/delete-topics.ts';
+import { noUuid } from '../../../protocol/schema.ts';
+import type { Faults } from '../../server/faults.ts';
+import { handler } from '../../server/handler.ts';
+import type { Topics } from '../../topics/topics.ts';
+
+const structuresFrom = 6;
+
+/** DeleteTopics (key 20), by name or, since version 6, by id. */
+export function deleteTopics({ topics, faults }: { topics: Topics; faults: Faults }) {
+  const nameOf = (name: string | null, topicId: string): string => {
+    if (name !== null && topicId !== noUuid) {
+      throw new KafkaError('INVALID_REQUEST', 'A topic is named or has its id given, not both.');
+    }
+    if (name !== null) return name;
+    const topic = topics.findById(topicId);
+    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', 'This server does not host this topic ID.');
+    return topic.name;
+  };
+
+  return handler({
+    request: deleteTopicsRequest,
+    response: deleteTopicsResponse,
+    async handle({ version }, request) {
+      const wanted =
+        version >= structuresFrom ? request.topics : request.topicNames.map((name) => ({ name, topicId: noUuid }));
+      const responses = [];
+      for (const { name, topicId } of wanted) {
+        const part = await faults.part('deleting a topic', async () => {
+          const found = nameOf(name, topicId);
+          const topic = topics.find(found);
+          if (topic?.isInternal) {
+            throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `${found} is the broker's own.`);
+          }
+          await topics.remove(found);
+          return { name: found, topicId: topic!.id };
+        });
+        responses.push({ name, topicId, ...part });
+      }
+      return { responses };
+    },
+    failure: (errorCode, errorMessage, { topics: named, topicNames }) => ({
+      responses: [
+        ...named.map(({ name, topicId }) => ({ name, topicId, errorCode, errorMessage })),
+        ...topicNames.map((name) => ({ name, errorCode, errorMessage })),
+      ],
+    }),
+  });
+}

@@ -1,0 +1,107 @@
+const chunkBytes = 128 * 1024;
+const cacheBytesMax = 8 * chunkBytes;
+/** So much appended without a reader, and there is none. */
+const unreadBytesMax = 4 * cacheBytesMax;
+
+interface Chunk {
+  readonly buffer: Buffer;
+  length: number;
+  readonly firstOffset: number;
+  /** Of each batch, in order. */
+  readonly lastOffsets: number[];
+  readonly ends: number[];
+}
+
+/**
+ * The last batches in memory, for those who read at the end of the log: about a megabyte, and only while somebody does. What was given
+ * out stays as it is: chunks are filled once and then left to the garbage collector.
+ */
+export class TailCache {
+  #chunks: Chunk[] = [];
+  #bytes = 0;
+  #isWanted = false;
+  #unreadBytes = 0;
+  #wasReadSinceCheck = false;
+
+  /** Somebody has read up to the end. */
+  want(): void {
+    this.#isWanted = true;
+    this.#unreadBytes = 0;
+    this.#wasReadSinceCheck = true;
+  }
+
+  /** Takes a copy of a batch that was appended. */
+  append(batch: Buffer, baseOffset: number, lastOffset: number): void {
+    if (!this.#isWanted) return;
+    this.#unreadBytes += batch.length;
+    if (this.#unreadBytes > unreadBytesMax) {
+      this.clear();
+      return;
+    }
+    const chunk = this.#chunkFor(batch.length, baseOffset);
+    batch.copy(chunk.buffer, chunk.length);
+    chunk.length += batch.length;
+    chunk.lastOffsets.push(lastOffset);
+    chunk.ends.push(chunk.length);
+  }
+
+  /**
+   * Whole batches from the one that holds `offset` up to, and not including, `endOffset`, as far as `maxBytes` goes; undefined: they
+   * are not all here. `minOneBatch`: the first batch is given even when it alone is larger.
+   */
+  read(offset: number, endOffset: number, limits: { maxBytes: number; minOneBatch: boolean }): Buffer | undefined {
+    const first = this.#chunks.findLastIndex(({ firstOffset }) => firstOffset <= offset);
+    if (first < 0) return undefined;
+    this.#unreadBytes = 0;
+    this.#wasReadSinceCheck = true;
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    for (const chunk of this.#chunks.slice(first)) {
+      const { lastOffsets, ends } = chunk;
+      const from = lastOffsets.findIndex((last) => last >= offset);
+      if (from < 0) return undefined;
+      const start = from === 0 ? 0 : ends[from - 1]!;
+      let end = start;
+      let next = from;
+      while (next < ends.length && lastOffsets[next]! < endOffset) {
+        const isTooMuch = bytes + ends[next]! - start > limits.maxBytes;
+        if (isTooMuch && !(limits.minOneBatch && bytes === 0 && next === from)) break;
+        end = ends[next]!;
+        next += 1;
+      }
+      if (end > start) parts.push(chunk.buffer.subarray(start, end));
+      bytes += end - start;
+      if (next < ends.length || bytes >= limits.maxBytes) break;
+    }
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  }
+
+  /** Is called now and then: nothing is kept for readers that have gone. */
+  check(): void {
+    if (!this.#wasReadSinceCheck) this.clear();
+    this.#wasReadSinceCheck = false;
+  }
+
+  clear(): void {
+    this.#chunks = [];
+    this.#bytes = 0;
+    this.#isWanted = false;
+    this.#unreadBytes = 0;
+  }
+
+  #chunkFor(bytes: number, baseOffset: number): Chunk {
+    const last = this.#chunks.at(-1);
+    if (last !== undefined && last.buffer.length - last.length >= bytes) return last;
+    const chunk: Chunk = {
+      buffer: Buffer.allocUnsafeSlow(Math.max(chunkBytes, bytes)),
+      length: 0,
+      firstOffset: baseOffset,
+      lastOffsets: [],
+      ends: [],
+    };
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.buffer.length;
+    while (this.#bytes > cacheBytesMax && this.#chunks.length > 1) this.#bytes -= this.#chunks.shift()!.buffer.length;
+    return chunk;
+  }
+}

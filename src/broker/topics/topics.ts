@@ -1,0 +1,365 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../../kernel/clock.ts';
+import { FatalError } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import { KafkaError } from '../../protocol/errors.ts';
+import { type FlushPolicy, PartitionLog } from '../storage/partition-log.ts';
+import {
+  type Metadata,
+  newMetadata,
+  newTopicId,
+  readMetadata,
+  type TopicMetadata,
+  writeMetadata,
+} from './metadata-file.ts';
+import { logConfigOf, type TopicOverrides } from './topic-configs.ts';
+import { collisionOf, isInternalTopic, isTopicName, offsetsTopic, transactionsTopic } from './topic-name.ts';
+
+export interface Topic {
+  readonly name: string;
+  readonly id: string;
+  readonly isInternal: boolean;
+  /** Whether old records go by age and size, and may be deleted by request. */
+  readonly isDeletable: boolean;
+  readonly overrides: TopicOverrides;
+  /** By partition number. */
+  readonly logs: readonly PartitionLog[];
+}
+
+export interface NewTopic {
+  readonly name: string;
+  readonly partitions: number;
+  readonly overrides: TopicOverrides;
+}
+
+export interface TopicsOptions {
+  /** Where the files are; it is there already, and no other process uses it. */
+  readonly folder: string;
+  readonly flush: FlushPolicy;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** More would be a mistake of whoever asks: each is a folder with open files. */
+export const partitionsMax = 10_000;
+
+const internalOverrides: TopicOverrides = { 'cleanup.policy': 'compact', 'segment.bytes': String(100 * 1024 * 1024) };
+const topicIdFile = 'partition.metadata';
+const deletedSuffix = '-delete';
+/** Logs opened at the same time at start: enough to keep a disk busy, few enough for the table of open files. */
+const openingMax = 16;
+
+/**
+ * The topics and their partitions' logs. A topic exists when the metadata file says so, which is written last when one is made and
+ * first when one goes: whatever a crash leaves half-done is not there. Changes happen one after the other.
+ */
+export class Topics {
+  readonly #options: TopicsOptions;
+  readonly #byName = new Map<string, Topic>();
+  readonly #byId = new Map<string, Topic>();
+  readonly #removalListeners = new Set<(topic: Topic) => void>();
+  #metadata: Metadata;
+  #changes: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: TopicsOptions, metadata: Metadata) {
+    this.#options = options;
+    this.#metadata = metadata;
+  }
+
+  /** Opens all there is, and makes the broker's own topics. Rejects with a `FatalError` when the files are not this broker's. */
+  static async open(options: TopicsOptions): Promise<Topics> {
+    const { folder } = options;
+    const found = await readMetadata(folder);
+    const folders = await partitionFolders(folder);
+    if (found === undefined && folders.length > 0) {
+      throw new FatalError(`${folder} holds partitions and no metadata.json: restore it, or give another data folder`);
+    }
+    const before = found ?? newMetadata();
+    const topics = new Topics(options, { ...before, epoch: before.epoch + 1 });
+    await writeMetadata(folder, topics.#metadata);
+    await topics.#removeLeftovers();
+    for (const metadata of before.topics) topics.#remember(metadata, await topics.#openLogs(metadata, 0));
+    topics.#tellStrays(folders);
+    for (const name of [offsetsTopic, transactionsTopic]) {
+      if (!topics.#byName.has(name)) await topics.#make({ name, partitions: 1, overrides: internalOverrides });
+    }
+    return topics;
+  }
+
+  get clusterId(): string {
+    return this.#metadata.clusterId;
+  }
+
+  /** Leader epoch of every partition as long as this process lives. */
+  get leaderEpoch(): number {
+    return this.#metadata.epoch;
+  }
+
+  get partitionCount(): number {
+    return this.#metadata.topics.reduce((sum, { partitions }) => sum + partitions, 0);
+  }
+
+  all(): IterableIterator<Topic> {
+    return this.#byName.values();
+  }
+
+  find(name: string): Topic | undefined {
+    return this.#byName.get(name);
+  }
+
+  findById(id: string): Topic | undefined {
+    return this.#byId.get(id);
+  }
+
+  log(name: string, partition: number): PartitionLog | undefined {
+    return this.#byName.get(name)?.logs[partition];
+  }
+
+  /** Is called when a topic is gone, before whoever asked for it hears so. */
+  onRemoval(listener: (topic: Topic) => void): void {
+    this.#removalListeners.add(listener);
+  }
+
+  /** Throws a `KafkaError` where `create` would: nothing is made. */
+  checkNew({ name, partitions }: NewTopic): void {
+    if (this.#byName.has(name)) throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists.`);
+    if (!isTopicName(name)) {
+      throw new KafkaError(
+        'INVALID_TOPIC_EXCEPTION',
+        'A topic name has 1 to 249 of A-Z a-z 0-9 . _ -, and is not . or ..',
+      );
+    }
+    const other = collisionOf(name, this.#byName.keys());
+    if (other !== undefined) {
+      throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Topic '${name}' collides with existing topic: ${other}`);
+    }
+    this.#checkPartitions(partitions, partitions);
+  }
+
+  create(topic: NewTopic): Promise<Topic> {
+    return this.#inTurn(() => {
+      this.checkNew(topic);
+      return this.#make(topic);
+    });
+  }
+
+  /** Rejects with a `KafkaError` UNKNOWN_TOPIC_OR_PARTITION or INVALID_TOPIC_EXCEPTION. */
+  remove(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const topic = this.#existing(name);
+      await this.#commit(this.#metadata.topics.filter((each) => each.name !== name));
+      this.#byName.delete(name);
+      this.#byId.delete(topic.id);
+      for (const listener of this.#removalListeners) listener(topic);
+      for (const [partition, log] of topic.logs.entries()) await this.#removeLog(name, partition, log);
+    });
+  }
+
+  /** Throws a `KafkaError` where `addPartitions` would. */
+  checkPartitionCount(name: string, partitions: number): void {
+    const { logs } = this.#existing(name);
+    if (partitions === logs.length) {
+      throw new KafkaError('INVALID_PARTITIONS', `Topic already has ${logs.length} partition(s).`);
+    }
+    if (partitions < logs.length) {
+      const has = `The topic ${name} currently has ${logs.length} partition(s)`;
+      throw new KafkaError('INVALID_PARTITIONS', `${has}; ${partitions} would not be an increase.`);
+    }
+    this.#checkPartitions(partitions, partitions - logs.length);
+  }
+
+  addPartitions(name: string, partitions: number): Promise<void> {
+    return this.#inTurn(async () => {
+      this.checkPartitionCount(name, partitions);
+      const topic = this.#existing(name);
+      const changed = { ...this.#metadataOf(name), partitions };
+      const added = await this.#openLogs(changed, topic.logs.length);
+      await this.#commit(this.#metadata.topics.map((each) => (each.name === name ? changed : each)));
+      this.#remember(changed, [...topic.logs, ...added]);
+    });
+  }
+
+  /** `change` makes new settings of the old ones, and may throw. */
+  configure(name: string, change: (overrides: TopicOverrides) => TopicOverrides): Promise<void> {
+    return this.#inTurn(async () => {
+      const topic = this.#existing(name);
+      const changed = { ...this.#metadataOf(name), configs: change(topic.overrides) as Record<string, string> };
+      await this.#commit(this.#metadata.topics.map((each) => (each.name === name ? changed : each)));
+      for (const log of topic.logs) log.configure(logConfigOf(changed.configs));
+      this.#remember(changed, topic.logs);
+    });
+  }
+
+  /** Producer ids from here on are nobody's. */
+  get firstUnreservedProducerId(): number {
+    return this.#metadata.nextProducerId;
+  }
+
+  /** Resolves when the number would be found again after a crash. */
+  reserveProducerIds(firstUnreservedId: number): Promise<void> {
+    return this.#inTurn(() => this.#write({ ...this.#metadata, nextProducerId: firstUnreservedId }));
+  }
+
+  /** Waits for what is under way, then closes every log. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const { name, logs } of this.#byName.values()) {
+        for (const log of logs) {
+          await log
+            .close()
+            .catch((error: unknown) => this.#options.logger.error({ err: error, topic: name }, 'closing a log failed'));
+        }
+      }
+      this.#byName.clear();
+      this.#byId.clear();
+    });
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#changes.then(change);
+    this.#changes = done.catch(() => {});
+    return done;
+  }
+
+  #existing(name: string): Topic {
+    const topic = this.#byName.get(name);
+    if (topic === undefined) {
+      throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
+    }
+    return topic;
+  }
+
+  #checkPartitions(partitions: number, added: number): void {
+    if (partitions < 1) {
+      throw new KafkaError('INVALID_PARTITIONS', 'Number of partitions must be larger than 0.');
+    }
+    if (this.partitionCount + added > partitionsMax) {
+      throw new KafkaError('INVALID_PARTITIONS', `All topics together may have ${partitionsMax} partitions here.`);
+    }
+  }
+
+  #metadataOf(name: string): TopicMetadata {
+    return this.#metadata.topics.find((topic) => topic.name === name)!;
+  }
+
+  async #make({ name, partitions, overrides }: NewTopic): Promise<Topic> {
+    const metadata: TopicMetadata = {
+      name,
+      id: newTopicId(),
+      partitions,
+      configs: overrides as Record<string, string>,
+    };
+    const logs = await this.#openLogs(metadata, 0);
+    await this.#commit([...this.#metadata.topics, metadata]);
+    return this.#remember(metadata, logs);
+  }
+
+  #commit(topics: readonly TopicMetadata[]): Promise<void> {
+    return this.#write({ ...this.#metadata, topics });
+  }
+
+  async #write(metadata: Metadata): Promise<void> {
+    try {
+      await writeMetadata(this.#options.folder, metadata);
+    } catch (error) {
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `metadata.json cannot be written: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    this.#metadata = metadata;
+  }
+
+  #remember({ name, id, configs }: TopicMetadata, logs: readonly PartitionLog[]): Topic {
+    const isDeletable = logConfigOf(configs).cleanupPolicy.delete;
+    const topic = { name, id, isInternal: isInternalTopic(name), isDeletable, overrides: configs, logs };
+    this.#byName.set(name, topic);
+    this.#byId.set(id, topic);
+    return topic;
+  }
+
+  async #openLogs(topic: TopicMetadata, from: number): Promise<PartitionLog[]> {
+    const logs: PartitionLog[] = [];
+    for (let first = from; first < topic.partitions; first += openingMax) {
+      const count = Math.min(openingMax, topic.partitions - first);
+      const opening = Array.from({ length: count }, (_, index) => this.#openLog(topic, first + index));
+      logs.push(...(await Promise.all(opening)));
+    }
+    return logs;
+  }
+
+  async #openLog({ name, id, configs }: TopicMetadata, partition: number): Promise<PartitionLog> {
+    const folder = this.#folderOf(name, partition);
+    const { flush, clock, logger } = this.#options;
+    const owner = await topicIdIn(folder);
+    // A topic that was being made when the process was killed, or one that Kafka's own files have: not this one.
+    if (owner !== undefined && owner !== id) await rename(folder, `${folder}.${uniqueName()}-stray`);
+    await mkdir(folder, { recursive: true });
+    if (owner !== id) await writeFile(join(folder, topicIdFile), topicIdText(id));
+    return PartitionLog.open({
+      folder,
+      config: logConfigOf(configs),
+      clock,
+      logger: logger.child({ topic: name, partition }),
+      flush,
+    });
+  }
+
+  #folderOf(name: string, partition: number): string {
+    return join(this.#options.folder, `${name}-${partition}`);
+  }
+
+  /** Out of the way first, so that a topic of the same name can be made at once whatever comes of the rest. */
+  async #removeLog(name: string, partition: number, log: PartitionLog): Promise<void> {
+    const folder = this.#folderOf(name, partition);
+    // Kafka's names: at most 255 characters.
+    const away = join(this.#options.folder, `${name.slice(0, 200)}-${partition}.${uniqueName()}${deletedSuffix}`);
+    try {
+      await log.remove();
+      await rename(folder, away);
+      await rm(away, { recursive: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      this.#options.logger.warn({ err: error, topic: name, partition }, 'files of a deleted topic are left behind');
+    }
+  }
+
+  async #removeLeftovers(): Promise<void> {
+    const { folder } = this.#options;
+    const names = (await readdir(folder)).filter((name) => /\.[\da-f]{32}-delete$/.test(name));
+    for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
+  }
+
+  #tellStrays(folders: readonly string[]): void {
+    const strays = folders.filter((name) => {
+      const [, topic = '', partition] = /^(.+)-(\d+)$/.exec(name) ?? [];
+      return this.log(topic, Number(partition)) === undefined;
+    });
+    if (strays.length === 0) return;
+    this.#options.logger.warn({ folders: strays.slice(0, 10) }, `${strays.length} folders are of no topic that exists`);
+  }
+}
+
+const uniqueName = (): string => randomBytes(16).toString('hex');
+
+async function partitionFolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory() && /^.+-\d+$/.test(entry.name)).map(({ name }) => name);
+}
+
+/** The file is Kafka's own, so that its tools know the topic too (KIP-516). */
+function topicIdText(id: string): string {
+  return `version: 0\ntopic_id: ${Buffer.from(id.replaceAll('-', ''), 'hex').toString('base64url')}\n`;
+}
+
+async function topicIdIn(folder: string): Promise<string | undefined> {
+  try {
+    const text = await readFile(join(folder, topicIdFile), 'utf8');
+    const hex = Buffer.from(/^topic_id: ([\w-]{22})$/m.exec(text)?.[1] ?? '', 'base64url').toString('hex');
+    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
