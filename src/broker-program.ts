@@ -1,10 +1,11 @@
 import { createServer, type Server } from 'node:http';
 import { join, resolve } from 'node:path';
 import { Broker, type BrokerOptions } from './broker/broker.ts';
-import type { BrokerConfig, BrokerListener } from './config/broker-config.ts';
+import { type BrokerConfig, type BrokerListener, readBrokerArguments } from './config/broker-config.ts';
+import { brokerHelpText } from './config/describe-options.ts';
 import { systemClock } from './kernel/clock.ts';
 import { FatalError } from './kernel/errors.ts';
-import type { Logger } from './kernel/logger.ts';
+import { createLogger, type Logger } from './kernel/logger.ts';
 import { Metrics } from './kernel/metrics.ts';
 
 const flushIntervalMs = 1_000;
@@ -86,4 +87,31 @@ function serveMetrics(port: number, metrics: Metrics): Promise<Server> {
     );
     server.listen({ host: '127.0.0.1', port }, () => done(server));
   });
+}
+
+/** Runs `bitacora broker` until a signal ends it; rejects with a `FatalError` when it cannot start. */
+export async function runBroker(argv: readonly string[], version: string): Promise<void> {
+  const command = readBrokerArguments(argv, process.env);
+  if (command.kind === 'help') return void process.stdout.write(brokerHelpText());
+  if (command.kind === 'version') return void process.stdout.write(`${version}\n`);
+  const { config } = command;
+  const logger = createLogger(config.logLevel, { terminal: process.stdout.isTTY });
+  const program = await startBroker(config, logger);
+  const stopped = new Promise<void>((done) => {
+    const stop = (signal: NodeJS.Signals): void => {
+      logger.info(`${signal}: stopping; a second signal stops at once`);
+      // Nobody listens to the next one, which then ends the process as signals do.
+      process.off('SIGINT', stop).off('SIGTERM', stop);
+      done();
+    };
+    process.on('SIGINT', stop).on('SIGTERM', stop);
+  });
+  const metrics =
+    program.metricsPort === undefined ? '' : `, metrics at http://127.0.0.1:${program.metricsPort}/metrics`;
+  // Not a line of the log: whoever starts the broker on any free port reads it.
+  process.stdout.write(
+    `bitacora broker ${version} listens at ${program.addresses.join(', ')}, data in ${resolve(config.dataDir, 'log')}${metrics}\n`,
+  );
+  await stopped;
+  await program.stop();
 }

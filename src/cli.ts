@@ -1,26 +1,25 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import type { BrokerArguments, CliContext } from './cli/command.ts';
+import type { CliContext, Programs } from './cli/command.ts';
 import { commands } from './cli/commands.ts';
 import { dispatch } from './cli/dispatch.ts';
 import { Output } from './cli/output.ts';
+import { FatalError } from './kernel/errors.ts';
 
-const programs = {
+const programs: Programs = {
   /** The node starts when its module is the program that Node.js runs, so it is made that. */
-  async startNode(argv: readonly string[]): Promise<void> {
-    const program = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
-    process.argv = [process.execPath, program, ...argv];
+  async startNode(argv) {
+    process.argv = [process.execPath, join(import.meta.dirname, `main${extname(import.meta.filename)}`), ...argv];
     await import('./main.ts');
   },
 
-  async runBroker(options: BrokerArguments): Promise<void> {
-    const program: string = './broker/main.ts';
-    const { runBroker } = (await import(program)) as { runBroker(options: BrokerArguments): Promise<void> };
-    await runBroker(options);
+  async startBroker(argv) {
+    const { runBroker } = await import('./broker-program.ts');
+    await runBroker(argv, programs.version());
   },
 
-  version(): string {
+  version() {
     const file = new URL('../package.json', import.meta.url);
     return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
   },
@@ -43,16 +42,17 @@ function context(output: Output): CliContext {
   };
 }
 
-/** The exit code is only set: what still runs, such as a node, decides when the process ends. */
+/** The exit code is only set: what still runs, such as a broker, decides when the process ends. */
 async function main(): Promise<void> {
   const output = new Output(process.stdout);
-  try {
-    process.exitCode = await dispatch(commands, process.argv.slice(2), context(output));
-    await output.flush();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).stack}\n`);
-    process.exitCode = 1;
-  }
+  process.exitCode = await dispatch(commands, process.argv.slice(2), context(output));
+  await output.flush();
 }
 
-await main();
+/** One line for a person when it is the environment's fault; the stack when it is ours. */
+function endWith(error: unknown): void {
+  process.stderr.write(error instanceof FatalError ? `bitacora: ${error.message}\n` : `${(error as Error).stack}\n`);
+  process.exit(1);
+}
+
+main().catch(endWith);

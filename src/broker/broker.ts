@@ -74,8 +74,8 @@ export class Broker {
       const topics = await Topics.open({ folder: options.folder, flush: options.flush, clock, logger });
       undo.push(() => topics.close());
       const { groups, transactions } = coordinators(topics, options, { clock, logger });
-      await groups.run();
-      undo.push(() => groups.stop());
+      await groups.load();
+      undo.push(async () => groups.stop());
       await transactions.run();
       undo.push(() => transactions.stop());
 
@@ -116,11 +116,15 @@ function coordinators(topics: Topics, options: BrokerOptions, { clock, logger }:
   const groups = new GroupCoordinator({
     log: stateLog(offsetsTopic),
     hasPartition,
-    initialRebalanceDelayMs: options.groupInitialRebalanceDelayMs,
+    settings: { initialRebalanceDelayMs: options.groupInitialRebalanceDelayMs },
     clock,
     logger,
   });
-  topics.onRemoval(({ name }) => groups.forgetTopic(name));
+  topics.onRemoval(({ name }) => {
+    groups
+      .forgetTopic(name)
+      .catch((error: unknown) => logger.warn({ err: error, topic: name }, 'offsets of a deleted topic stay'));
+  });
   const transactions = new TransactionCoordinator({
     log: stateLog(transactionsTopic),
     targets: {

@@ -6,16 +6,8 @@ import type { Output } from './output.ts';
 /** Programs that the command line starts and that stand above it: the entry file hands them in. */
 export interface Programs {
   startNode(argv: readonly string[]): Promise<void>;
-  runBroker(options: BrokerArguments): Promise<void>;
+  startBroker(argv: readonly string[]): Promise<void>;
   version(): string;
-}
-
-/** What `bitacora broker` was told; undefined where the broker's own default holds. */
-export interface BrokerArguments {
-  readonly port: number | undefined;
-  readonly host: string | undefined;
-  readonly dataDir: string | undefined;
-  readonly advertise: string | undefined;
 }
 
 export interface CliContext {

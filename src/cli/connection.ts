@@ -27,15 +27,17 @@ const placeholders: Readonly<Record<(typeof names)[number], string>> = {
   kafkaSaslPassword: 'TEXT',
 };
 
+/** What the node does where nothing is named is not what a tool does: it starts no broker. */
+const brokerListHelp =
+  'Kafka brokers to start from. Or BROKER_LIST. Default: localhost and BROKER_PORT, so localhost:9092 where that is unset.';
+
 export const connectionFlags: FlagTable = Object.fromEntries(
   names.map((name) => {
     const option: Option<unknown> = options[name];
     const fallback = option.default === undefined ? '' : ` Default: ${option.default}.`;
-    return [
-      name,
-      // No default here: the environment comes between the flag and the default.
-      { type: option.type, placeholder: placeholders[name], help: `${option.help} Or ${option.env}.${fallback}` },
-    ];
+    const help = name === 'brokerList' ? brokerListHelp : `${option.help} Or ${option.env}.${fallback}`;
+    // No default here: the environment comes between the flag and the default.
+    return [name, { type: option.type, placeholder: placeholders[name], help }];
   }),
 );
 
@@ -48,7 +50,9 @@ export function readConnection(given: ReadonlyMap<string, string>, environment: 
     const value = given.get(name);
     return value === undefined ? [] : [`--${flagOf(options[name])}=${value}`];
   });
-  const variables = Object.fromEntries(names.map((name) => [options[name].env, environment[options[name].env]]));
+  const variables = Object.fromEntries(
+    [...names, 'brokerPort' as const].map((name) => [options[name].env, environment[options[name].env]]),
+  );
   const read = readArguments(argv, variables);
   if (read.kind !== 'run') throw new Error(`the connection options were taken for ${read.kind}`);
   const { brokerList, kafkaTls, kafkaSasl } = read.config;

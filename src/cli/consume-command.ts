@@ -26,7 +26,10 @@ const flags = {
     short: 'n',
     help: 'End after so many records.',
   },
-  exit: { help: 'End where the partitions ended when the command started.', short: 'e' },
+  exit: {
+    help: 'End where the partitions ended, for a reader of committed records, when the command started.',
+    short: 'e',
+  },
   format: {
     type: oneOf(...outputFormats),
     placeholder: outputFormats.join('|'),

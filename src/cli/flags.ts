@@ -101,13 +101,16 @@ function rawArguments(
 
 /** `--offset -10` means what it says, though `parseArgs` takes whatever begins with a dash for a flag. */
 function withJoinedNegatives(flags: FlagTable, argv: readonly string[]): string[] {
-  const valued = new Set(
-    Object.entries(flags).flatMap(([name, flag]) => (takesValue(flag) ? [`--${flagName(name)}`] : [])),
-  );
+  const valued = new Map<string, string>();
+  for (const [name, flag] of Object.entries(flags)) {
+    if (!takesValue(flag)) continue;
+    valued.set(`--${flagName(name)}`, flagName(name));
+    if (flag.short !== undefined) valued.set(`-${flag.short}`, flagName(name));
+  }
   const args: string[] = [];
   for (const argument of argv) {
-    const before = args.at(-1);
-    if (before !== undefined && valued.has(before) && /^-\d+$/.test(argument)) args[args.length - 1] += `=${argument}`;
+    const flag = valued.get(args.at(-1) ?? '');
+    if (flag !== undefined && /^-\d+$/.test(argument)) args[args.length - 1] = `--${flag}=${argument}`;
     else args.push(argument);
   }
   return args;

@@ -69,9 +69,10 @@ export function cliPage(commands: readonly Command[]): string {
       '',
       `## bitacora ${command.path.join(' ')}`,
       '',
-      '```text',
-      commandHelp({ ...command, connects: false }).trimEnd(),
-      '```',
+      ...(command.passesOn
+        ? [command.notes.join(' ')]
+        : // How Kafka is reached stands once, at the end.
+          ['```text', commandHelp({ ...command, connects: false }).trimEnd(), '```']),
     ]),
     '',
     '## How Kafka is reached',
@@ -88,7 +89,7 @@ export function cliPage(commands: readonly Command[]): string {
 function flagLines(flags: FlagTable): string[] {
   return Object.entries(flags).flatMap(([name, flag]) => {
     const short = flag.short === undefined ? '' : `-${flag.short}, `;
-    const fallback = takesValue(flag) && flag.default !== undefined ? ` Default: ${flag.default}.` : '';
+    const fallback = takesValue(flag) && flag.default ? ` Default: ${flag.default}.` : '';
     const many = isMany(flag) ? ' May be given several times.' : '';
     return [`  ${short}${flagText(name, flag)}`, ...wrap(`      ${flag.help}${many}${fallback}`, '      ')];
   });

@@ -1,16 +1,19 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import { FatalError } from '../kernel/errors.ts';
 
 /** Standard output with back-pressure. A reader that goes away (`| head`) is no fault: writes do nothing from then on. */
 export class Output {
   readonly #stream: Writable;
   readonly #closed = new AbortController();
-  #fault: Error | undefined;
+  #fault: FatalError | undefined;
 
   constructor(stream: Writable) {
     this.#stream = stream;
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') this.#fault = error;
+      if (error.code !== 'EPIPE') {
+        this.#fault = new FatalError(`standard output cannot be written: ${error.message}`, { cause: error });
+      }
       this.#closed.abort();
     });
   }
@@ -20,7 +23,7 @@ export class Output {
     return this.#closed.signal;
   }
 
-  /** Resolves once there is room for more. Rejects with what the stream failed with, such as a full disk. */
+  /** Resolves once there is room for more. Rejects with a `FatalError` when the stream has failed, as on a full disk. */
   async write(chunk: string | Uint8Array): Promise<void> {
     this.#check();
     if (this.closed.aborted || this.#stream.write(chunk)) return;

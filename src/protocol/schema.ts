@@ -123,10 +123,7 @@ interface LengthForm {
 }
 const int16Length: LengthForm = {
   read: (reader) => reader.int16(),
-  write: (writer, length) => {
-    if (length > 0x7fff) throw new RangeError(`a text of ${length} bytes does not fit a length of 16 bits`);
-    writer.int16(length);
-  },
+  write: (writer, length) => writer.int16(length),
 };
 const int32Length: LengthForm = {
   read: (reader) => reader.int32(),
@@ -176,16 +173,23 @@ function writeNull(writer: WireWriter, form: LengthForm, isNullable: boolean, wh
   form.write(writer, -1);
 }
 
+/** In the compact form too, where a length would have room for more: Kafka's own classes refuse a longer one. */
+const stringBytesMax = 0x7fff;
+
 export const string = withNull<string>('string', '', (_version, flexible, isNullable) => {
   const form = flexible ? compactLength : int16Length;
   return {
     decode: (reader) => {
       const length = form.read(reader);
-      return nullLength(length, isNullable, 'a string') ? null : reader.text(length);
+      if (nullLength(length, isNullable, 'a string')) return null;
+      if (length > stringBytesMax)
+        throw new WireError(`a string has ${length} bytes, and ${stringBytesMax} are the limit`);
+      return reader.text(length);
     },
     encode: (writer, value) => {
       if (value === null) return writeNull(writer, form, isNullable, 'a string');
       const length = Buffer.byteLength(value);
+      if (length > stringBytesMax) throw new RangeError(`a string of ${length} bytes is too long to be written`);
       form.write(writer, length);
       writer.text(value, length);
     },
@@ -259,8 +263,7 @@ function arrayCodec<T>(element: Codec<T>, flexible: boolean, isNullable: boolean
     decode: (reader) => {
       const length = form.read(reader);
       if (nullLength(length, isNullable, 'an array')) return null;
-      // Each element has a byte at least: the array grows no further than what is there.
-      if (length > reader.remaining) throw new WireError(`an array of ${length} is in ${reader.remaining} bytes`);
+      reader.expectElements(length);
       const values: T[] = [];
       for (let index = 0; index < length; index += 1) values.push(element.decode(reader));
       return values;
@@ -306,18 +309,23 @@ function structCodec<F extends Fields>(fields: F, version: number, flexible: boo
 
 function decodeTagged(reader: WireReader, byTag: ReadonlyMap<number, Placed>, value: Record<string, unknown>): void {
   const count = reader.uvarint();
+  reader.expectElements(count);
   let before = -1;
   for (let index = 0; index < count; index += 1) {
     const tag = reader.uvarint();
     const length = reader.uvarint();
     if (tag <= before) throw new WireError(`tagged field ${tag} comes after ${before}`);
     before = tag;
-    const content = new WireReader(reader.buffer, reader.at, reader.at + Math.min(length, reader.remaining));
+    const start = reader.at;
     reader.skip(length);
     const known = byTag.get(tag);
     if (known === undefined) continue;
-    value[known.name] = known.codec.decode(content);
-    if (content.remaining > 0) throw new WireError(`tagged field ${tag} is longer than what it holds`);
+    const { at, end } = reader;
+    reader.at = start;
+    reader.end = at;
+    value[known.name] = known.codec.decode(reader);
+    if (reader.remaining > 0) throw new WireError(`tagged field ${tag} is longer than what it holds`);
+    reader.end = end;
   }
 }
 

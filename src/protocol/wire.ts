@@ -7,13 +7,20 @@ export class WireError extends Error {
 }
 
 /**
+ * Elements of all arrays in one message, and its tagged fields. An element of two bytes becomes an object of a hundred and more, so that without a limit a
+ * request within its limit of bytes could take all of the memory. Nothing real comes near: it would name as many partitions.
+ */
+export const elementsMax = 100_000;
+
+/**
  * Reads Kafka's primitive types (https://kafka.apache.org/protocol#protocol_types) from a buffer. Every length is checked against
  * what remains before anything is taken or allocated; what does not fit is a `WireError`. Slices share the buffer's memory.
  */
 export class WireReader {
   readonly buffer: Buffer;
   at: number;
-  readonly end: number;
+  end: number;
+  #elementsLeft = elementsMax;
 
   constructor(buffer: Buffer, at = 0, end = buffer.length) {
     this.buffer = buffer;
@@ -124,6 +131,13 @@ export class WireReader {
 
   skip(length: number): void {
     this.#take(length);
+  }
+
+  /** Before so many elements or tagged fields are read: each has a byte at least, and there are not too many altogether. */
+  expectElements(count: number): void {
+    if (count > this.remaining) throw new WireError(`${count} elements are in ${this.remaining} bytes`);
+    this.#elementsLeft -= count;
+    if (this.#elementsLeft < 0) throw new WireError(`a message has more than ${elementsMax} elements`);
   }
 
   #longUvarint(): number {

@@ -1,4 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { commands } from '../../src/cli/commands.ts';
+import { cliPage } from '../../src/cli/help.ts';
 import { configurationPage } from '../../src/config/describe-options.ts';
 import { options } from '../../src/config/options.ts';
 import { openApi } from '../../src/http/openapi.ts';
@@ -6,6 +8,7 @@ import { openApi } from '../../src/http/openapi.ts';
 /** Files that are made from the source, by path from the top of the repository. `npm run docs` writes them. */
 export const pages: Readonly<Record<string, () => string>> = {
   'docs/CONFIGURATION.md': configurationPage,
+  'docs/CLI.md': () => cliPage(commands),
   'schemas/openapi.json': openApiDocument,
 };
 

@@ -4,6 +4,7 @@ import type { Logger } from '../../kernel/logger.ts';
 import { KafkaError, type KafkaErrorName } from '../../protocol/errors.ts';
 import { WireError } from '../../protocol/wire.ts';
 import type { StateEntry, StateLog, StateProducer } from '../state-log.ts';
+import { coordinatorError } from './coordinator-error.ts';
 import { Group } from './group.ts';
 import {
   type GroupState,
@@ -89,7 +90,7 @@ const noTimer = (): void => {};
 
 /**
  * Drives the groups: gives them requests and time, keeps who waits for an answer, and puts into the log what they must know again
- * after a restart. What is asked of it before `load` is done, or after `stop`, rejects with a retriable `KafkaError`.
+ * after a restart. What is asked of it before `load` is done, or after `stop`, fails with a retriable `KafkaError`.
  */
 export class GroupCoordinator {
   readonly #log: StateLog;
@@ -101,6 +102,8 @@ export class GroupCoordinator {
   readonly #offsets = new OffsetTable();
   readonly #joins = new Map<Waiter, (reply: JoinReply) => void>();
   readonly #syncs = new Map<Waiter, (reply: SyncReply) => void>();
+  /** What the log has not answered yet. */
+  readonly #appending = new Set<Promise<KafkaErrorName>>();
   #waiter: Waiter = 0;
   #phase: 'loading' | 'active' | 'stopped' = 'loading';
   #cancelExpiry = noTimer;
@@ -113,7 +116,10 @@ export class GroupCoordinator {
     this.#hasPartition = hasPartition;
   }
 
-  /** Reads the log. Groups that had members go on with them; their sessions begin anew, since nobody could send a heartbeat. */
+  /**
+   * Reads the log. Groups that had members go on with them; their sessions begin anew, since nobody could send a heartbeat. Offsets of
+   * partitions that are gone go too: the broker may have ended before it could say so.
+   */
   async load(): Promise<void> {
     const logged = new Map<string, LoggedGroup>();
     await this.#log.replay((entry) => this.#replay(entry, logged));
@@ -127,16 +133,18 @@ export class GroupCoordinator {
     for (const groupId of this.#offsets.groupIds()) if (!this.#groups.has(groupId)) this.#add(groupId);
     this.#phase = 'active';
     this.#expireLater();
+    await this.#removeWhere(({ topic, partition }) => !this.#hasPartition(topic, partition));
   }
 
   /** Whoever waits is told to look for another coordinator, which is what it does when a broker goes. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#phase = 'stopped';
     this.#cancelExpiry();
     for (const entry of this.#groups.values()) {
       entry.group.dismiss('NOT_COORDINATOR');
       this.#carryOut(entry);
     }
+    await Promise.all(this.#appending);
   }
 
   /** Waits until the generation is complete. */
@@ -293,12 +301,7 @@ export class GroupCoordinator {
   /** A topic is gone, and so are the offsets in it: another of its name begins anew. */
   async forgetTopic(topic: string): Promise<void> {
     this.#assertActive();
-    const records: KeyAndValue[] = [];
-    for (const groupId of this.#offsets.groupIds()) {
-      const partitions = this.#offsets.partitionsOf(groupId).filter((each) => each.topic === topic);
-      records.push(...this.#removeOffsets(groupId, partitions));
-    }
-    await this.#appendRemovals(records);
+    await this.#removeWhere((each) => each.topic === topic);
   }
 
   #assertActive(): void {
@@ -457,6 +460,14 @@ export class GroupCoordinator {
     return records;
   }
 
+  async #removeWhere(isGone: (partition: TopicPartition) => boolean): Promise<void> {
+    const records: KeyAndValue[] = [];
+    for (const groupId of this.#offsets.groupIds()) {
+      records.push(...this.#removeOffsets(groupId, this.#offsets.partitionsOf(groupId).filter(isGone)));
+    }
+    await this.#appendRemovals(records);
+  }
+
   #expireLater(): void {
     this.#cancelExpiry = this.#clock.after(this.#settings.offsetsRetentionCheckMs, () => {
       this.#expireLater();
@@ -479,8 +490,16 @@ export class GroupCoordinator {
     return isOver ? [...records, ...this.#remove(entry)] : records;
   }
 
-  /** The error that clients of a coordinator understand, and NONE when the records are in the log. */
+  /** NONE when the records are in the log, else an error that clients of a coordinator understand. */
   async #append(records: readonly KeyAndValue[], producer?: StateProducer): Promise<KafkaErrorName> {
+    const appending = this.#tryAppend(records, producer);
+    this.#appending.add(appending);
+    const error = await appending;
+    this.#appending.delete(appending);
+    return error;
+  }
+
+  async #tryAppend(records: readonly KeyAndValue[], producer?: StateProducer): Promise<KafkaErrorName> {
     const timestampMs = this.#clock.nowMs();
     try {
       await this.#log.append(
@@ -490,7 +509,7 @@ export class GroupCoordinator {
       return 'NONE';
     } catch (error) {
       this.#logger.warn({ err: error }, 'the state of a group could not be put into the log');
-      return coordinatorErrorFor(error);
+      return error instanceof KafkaError ? coordinatorError(error.error) : 'UNKNOWN_SERVER_ERROR';
     }
   }
 
@@ -511,23 +530,4 @@ function settle<T>(waiting: Map<Waiter, (reply: T) => void>, waiter: Waiter, rep
 
 function listingOf({ id, group }: Entry): GroupListing {
   return { groupId: id, protocolType: group.protocolType ?? '', state: group.state };
-}
-
-/** As Kafka's coordinator does, so that clients look for it again, or try again. */
-function coordinatorErrorFor(error: unknown): KafkaErrorName {
-  if (!(error instanceof KafkaError)) return 'UNKNOWN_SERVER_ERROR';
-  switch (error.error) {
-    case 'UNKNOWN_TOPIC_OR_PARTITION':
-    case 'NOT_ENOUGH_REPLICAS':
-    case 'REQUEST_TIMED_OUT':
-      return 'COORDINATOR_NOT_AVAILABLE';
-    case 'NOT_LEADER_OR_FOLLOWER':
-    case 'KAFKA_STORAGE_ERROR':
-      return 'NOT_COORDINATOR';
-    case 'MESSAGE_TOO_LARGE':
-    case 'RECORD_LIST_TOO_LARGE':
-      return 'UNKNOWN_SERVER_ERROR';
-    default:
-      return error.error;
-  }
 }

@@ -256,8 +256,9 @@ export class Group {
       this.#completeIfAllJoined(nowMs);
     }
     for (const member of this.#members.all()) this.#tickSession(member, nowMs);
-    this.#tickJoin(nowMs);
     if (this.#syncDeadlineMs !== undefined && this.#syncDeadlineMs <= nowMs) this.#syncIsOver(nowMs);
+    // Last, because a rebalance of nobody, which the others may have begun, is over at once.
+    this.#tickJoin(nowMs);
   }
 
   /** The log has taken the write of this ticket, or has failed to. */

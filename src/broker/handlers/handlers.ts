@@ -15,6 +15,17 @@ import { fetch } from './data/fetch.ts';
 import { listOffsets } from './data/list-offsets.ts';
 import { offsetForLeaderEpoch } from './data/offset-for-leader-epoch.ts';
 import { produce } from './data/produce.ts';
+import { deleteGroups } from './groups/delete-groups.ts';
+import { describeGroups } from './groups/describe-groups.ts';
+import { heartbeat } from './groups/heartbeat.ts';
+import { joinGroup } from './groups/join-group.ts';
+import { leaveGroup } from './groups/leave-group.ts';
+import { listGroups } from './groups/list-groups.ts';
+import { offsetCommit } from './groups/offset-commit.ts';
+import { offsetDelete } from './groups/offset-delete.ts';
+import { offsetFetch } from './groups/offset-fetch.ts';
+import { syncGroup } from './groups/sync-group.ts';
+import { txnOffsetCommit } from './groups/txn-offset-commit.ts';
 import { saslAuthenticate } from './security/sasl-authenticate.ts';
 import { saslHandshake } from './security/sasl-handshake.ts';
 import { alterConfigs } from './topics/alter-configs.ts';
@@ -24,6 +35,13 @@ import { deleteTopics } from './topics/delete-topics.ts';
 import { describeConfigs } from './topics/describe-configs.ts';
 import { incrementalAlterConfigs } from './topics/incremental-alter-configs.ts';
 import { metadata } from './topics/metadata.ts';
+import { addOffsetsToTxn } from './txn/add-offsets-to-txn.ts';
+import { addPartitionsToTxn } from './txn/add-partitions-to-txn.ts';
+import { describeProducers } from './txn/describe-producers.ts';
+import { describeTransactions } from './txn/describe-transactions.ts';
+import { endTxn } from './txn/end-txn.ts';
+import { initProducerId } from './txn/init-producer-id.ts';
+import { listTransactions } from './txn/list-transactions.ts';
 
 export interface HandlerParts {
   readonly topics: Topics;
@@ -37,7 +55,7 @@ export interface HandlerParts {
 
 /** Every API that is served, by key: what ApiVersions tells and what requests are answered by are this one table. */
 export function brokerHandlers(parts: HandlerParts): ReadonlyMap<number, Handler> {
-  const { topics, groups, transactions, sasl, options } = parts;
+  const { topics, groups, transactions, sasl, clock, options } = parts;
   const { defaultPartitions, autoCreateTopics, folder } = options;
   const byKey = new Map<number, Handler>();
   const all: Handler[] = [
@@ -57,6 +75,27 @@ export function brokerHandlers(parts: HandlerParts): ReadonlyMap<number, Handler
     findCoordinator(parts),
     describeCluster(topics),
     describeLogDirs({ topics, folder }),
+    offsetCommit(groups),
+    offsetFetch(groups),
+    joinGroup(groups),
+    syncGroup(groups),
+    heartbeat(groups),
+    leaveGroup(groups),
+    describeGroups(groups),
+    listGroups(groups),
+    deleteGroups(groups),
+    offsetDelete(groups),
+    txnOffsetCommit(groups, transactions),
+    initProducerId(transactions),
+    addPartitionsToTxn(transactions),
+    addOffsetsToTxn(transactions),
+    endTxn(transactions),
+    describeProducers((topic, partition) => {
+      const log = topics.log(topic, partition);
+      return log === undefined ? undefined : [...log.activeProducers()];
+    }),
+    describeTransactions(transactions),
+    listTransactions(transactions, clock),
     saslHandshake(sasl),
     saslAuthenticate,
   ];

@@ -2,9 +2,9 @@ import { read } from 'node:fs';
 import { promisify } from 'node:util';
 import {
   announcedBytes,
+  type BatchHeader,
   batchHeaderBytes,
   batchPrefixBytes,
-  type BatchHeader,
   hasSoundCrc,
   readHeader,
 } from '../../protocol/record-batch.ts';
@@ -46,13 +46,14 @@ export async function scanBatches(
   { fromPosition, toPosition, checksCrc }: ScanRange,
   visit: (batch: ScannedBatch) => unknown,
 ): Promise<ScanEnd> {
-  let buffer = Buffer.allocUnsafe(Math.max(0, Math.min(chunkBytes, toPosition - fromPosition)));
+  let buffer: Buffer = Buffer.allocUnsafe(Math.max(0, Math.min(chunkBytes, toPosition - fromPosition)));
   let filled = 0;
   let at = 0;
   let position = fromPosition;
   const end = (fault?: string): ScanEnd => ({ position, fault });
   while (position < toPosition) {
-    const announced = filled - at < batchPrefixBytes ? batchPrefixBytes : announcedBytes(buffer.subarray(0, filled), at)!;
+    const announced =
+      filled - at < batchPrefixBytes ? batchPrefixBytes : announcedBytes(buffer.subarray(0, filled), at)!;
     if (announced > toPosition - position) return end('a batch that is not there whole');
     if (announced > filled - at) {
       buffer = moved(buffer, at, filled, announced);

@@ -2,8 +2,8 @@ import { CodecError } from '../../protocol/codecs.ts';
 import { KafkaError } from '../../protocol/errors.ts';
 import {
   announcedBytes,
-  batchHeaderBytes,
   type BatchHeader,
+  batchHeaderBytes,
   hasSoundCrc,
   readHeader,
   recordBytes,
@@ -89,10 +89,16 @@ function readHeaderOf(batch: Buffer): BatchHeader {
 
 function checkSize(bytes: number, { maxMessageBytes, segmentBytes }: LogConfig): void {
   if (bytes > maxMessageBytes) {
-    throw new KafkaError('MESSAGE_TOO_LARGE', `The batch has ${bytes} bytes, and max.message.bytes is ${maxMessageBytes}.`);
+    throw new KafkaError(
+      'MESSAGE_TOO_LARGE',
+      `The batch has ${bytes} bytes, and max.message.bytes is ${maxMessageBytes}.`,
+    );
   }
   if (bytes > segmentBytes) {
-    throw new KafkaError('RECORD_LIST_TOO_LARGE', `The batch has ${bytes} bytes, and segment.bytes is ${segmentBytes}.`);
+    throw new KafkaError(
+      'RECORD_LIST_TOO_LARGE',
+      `The batch has ${bytes} bytes, and segment.bytes is ${segmentBytes}.`,
+    );
   }
 }
 
@@ -106,7 +112,9 @@ function checkClaims(header: BatchHeader, { messageTimestampType }: LogConfig): 
   if (count < 1 || count !== lastOffset + 1) refuse(`The batch has ${count} records over ${lastOffset + 1} offsets.`);
   if (producerId < -1 || !Number.isSafeInteger(producerId)) refuse(`There is no producer id ${producerId}.`);
   if (producerId >= 0 && (header.producerEpoch < 0 || header.baseSequence < 0)) {
-    refuse(`The batch of producer ${producerId} has epoch ${header.producerEpoch} and sequence ${header.baseSequence}.`);
+    refuse(
+      `The batch of producer ${producerId} has epoch ${header.producerEpoch} and sequence ${header.baseSequence}.`,
+    );
   }
   if (header.isTransactional && producerId < 0) refuse('A transactional batch has a producer id.');
   if (maxTimestampMs < -1 || !Number.isSafeInteger(maxTimestampMs)) {

@@ -1,4 +1,4 @@
-import { batchHeaderBytes, type BatchHeader, walkRecords, writeBatch } from '../../protocol/record-batch.ts';
+import { type BatchHeader, batchHeaderBytes, walkRecords, writeBatch } from '../../protocol/record-batch.ts';
 import { WireError } from '../../protocol/wire.ts';
 
 export interface ControlMarker {

@@ -61,7 +61,9 @@ export class GroupFlush {
     }
     this.#running = undefined;
     if (this.#failure === undefined) return;
-    const error = new KafkaError('KAFKA_STORAGE_ERROR', 'The log could not be forced to the disk.', { cause: this.#failure });
+    const error = new KafkaError('KAFKA_STORAGE_ERROR', 'The log could not be forced to the disk.', {
+      cause: this.#failure,
+    });
     for (const { reject } of this.#waiters.splice(0)) reject(error);
   }
 }

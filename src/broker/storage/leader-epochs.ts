@@ -28,7 +28,8 @@ export class LeaderEpochs {
   /** A batch of this epoch is at this offset. Answers whether the epoch is new. */
   assign(epoch: number, startOffset: number): boolean {
     const latest = this.#starts.at(-1);
-    if (epoch < 0 || (latest !== undefined && (epoch <= latest.epoch || startOffset < latest.startOffset))) return false;
+    if (epoch < 0 || (latest !== undefined && (epoch <= latest.epoch || startOffset < latest.startOffset)))
+      return false;
     // An epoch that has no record gives way.
     if (latest?.startOffset === startOffset) this.#starts.pop();
     this.#starts.push({ epoch, startOffset });

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { renameSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
 import { checksum } from './checksum.ts';
 import type { IndexChecksums, SegmentFacts } from './segment.ts';
 
@@ -35,4 +36,21 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
   if (Number(sum) !== checksum(body) || body === '') return undefined;
   const parsed = JSON.parse(body) as Manifest & { formatVersion: number };
   return parsed.formatVersion === formatVersion ? parsed : undefined;
+}
+
+/** Puts the manifest in place once it is on the disk. `textOf` is asked again when it has changed meanwhile. */
+export async function replaceManifest(path: string, textOf: () => string): Promise<void> {
+  for (;;) {
+    const text = textOf();
+    const handle = await open(`${path}.new.tmp`, 'w');
+    try {
+      await handle.writeFile(text);
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+    if (text !== textOf()) continue;
+    renameSync(`${path}.new.tmp`, path);
+    return;
+  }
 }

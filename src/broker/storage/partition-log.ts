@@ -1,9 +1,36 @@
+import { unlink } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import { KafkaError } from '../../protocol/errors.ts';
+import { assignAppendTime, assignOffset, type BatchHeader } from '../../protocol/record-batch.ts';
+import { checkBatch, checkCompressedKeys, checkOwnBatch } from './batch-validation.ts';
+import { type CompactionResult, compactSegments, dirtySegments, type Swapped } from './compaction.ts';
+import { writeMarker } from './control-batch.ts';
+import { leaderEpochsFile, offsetFileName, snapshotSuffix } from './file-names.ts';
+import { GroupFlush } from './group-flush.ts';
+import type { LeaderEpochs } from './leader-epochs.ts';
 import type { FlushPolicy, LogConfig } from './log-config.ts';
-import type { ReadHandles } from './read-handles.ts';
+import {
+  LogReader,
+  type ReadableLog,
+  type ReadOptions,
+  type ReadResult,
+  type TimestampedOffset,
+} from './log-reader.ts';
+import { manifestFile, manifestText, replaceManifest } from './manifest.ts';
+import type { ProducerStates } from './producer-state.ts';
+import { type RecoveredLog, recover } from './recovery.ts';
+import { expiredCount, lateness } from './retention.ts';
+import { Segment, type SegmentFacts } from './segment.ts';
+import { TailCache } from './tail-cache.ts';
+import { replaceFile, syncFolder } from './whole-file.ts';
 
+export type { CompactionResult } from './compaction.ts';
 export type { FlushPolicy, LogConfig } from './log-config.ts';
+export type { ReadOptions, ReadResult, TimestampedOffset } from './log-reader.ts';
+export type { SegmentFacts } from './segment.ts';
 
 export interface PartitionLogOptions {
   /** Of this partition alone; made when it is not there. */
@@ -12,8 +39,12 @@ export interface PartitionLogOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly flush: FlushPolicy;
-  /** Shared by the logs of a broker: the bound on open files. */
-  readonly handles: ReadHandles;
+}
+
+export interface AppendOptions {
+  readonly leaderEpoch: number;
+  /** A coordinator's batches are the broker's own: they have no sequences, and are taken as they are. */
+  readonly origin: 'client' | 'coordinator';
 }
 
 export interface Appended {
@@ -34,26 +65,6 @@ export interface Marker {
   readonly leaderEpoch: number;
 }
 
-export interface ReadOptions {
-  readonly maxBytes: number;
-  /** The first batch goes out even when it alone is over `maxBytes`. */
-  readonly minOneBatch: boolean;
-  readonly isolation: 'read_uncommitted' | 'read_committed';
-}
-
-export interface ReadResult {
-  /** Whole batches; the first one holds the asked offset, or begins after it where compaction left a gap. */
-  readonly records: Buffer;
-  /** Those with records in `records`; empty for read_uncommitted. */
-  readonly abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[];
-}
-
-export interface TimestampedOffset {
-  readonly offset: number;
-  readonly timestampMs: number;
-  readonly leaderEpoch: number;
-}
-
 export interface ActiveProducer {
   readonly producerId: number;
   readonly producerEpoch: number;
@@ -64,4 +75,606 @@ export interface ActiveProducer {
   readonly coordinatorEpoch: number;
   /** -1: no transaction is open. */
   readonly currentTxnStartOffset: number;
+}
+
+export interface DeletedSegments {
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+/** Kafka's `producer.id.expiration.ms`. */
+const producerExpirationMs = 24 * 60 * 60 * 1000;
+const noTimestamp = -1;
+
+/**
+ * The log of one partition in Kafka's file layout. Appends happen within one turn, into the system's page cache; when they are on the
+ * disk, `flushed` tells, as the flush policy has it. The log end is also the high watermark, because there is one replica.
+ */
+export class PartitionLog {
+  readonly #options: PartitionLogOptions;
+  #config: LogConfig;
+  /** In order; the last one is the active one. The array is replaced rather than changed, but for a new active segment. */
+  #segments: Segment[];
+  readonly #producers: ProducerStates;
+  readonly #epochs: LeaderEpochs;
+  readonly #tail = new TailCache();
+  readonly #reader: LogReader;
+  readonly #flush: GroupFlush;
+  readonly #listeners = new Set<() => void>();
+  #logStartOffset: number;
+  #cleanOffset: number;
+  #endOffset: number;
+  /** Offsets of the snapshots that there are. */
+  #snapshots: readonly number[];
+  #isFolderSynced = false;
+  /** Something is to be written when the log is closed. */
+  #isChanged: boolean;
+  #isClosed = false;
+  #failure: unknown;
+  #maintenance: Promise<unknown> = Promise.resolve();
+  #checkpoints: Promise<void> = Promise.resolve();
+  #cancelFlush: (() => void) | undefined;
+
+  private constructor(options: PartitionLogOptions, recovered: RecoveredLog) {
+    this.#options = options;
+    this.#config = options.config;
+    this.#segments = recovered.segments;
+    this.#producers = recovered.producers;
+    this.#epochs = recovered.epochs;
+    this.#logStartOffset = recovered.logStartOffset;
+    this.#cleanOffset = recovered.cleanOffset;
+    this.#snapshots = recovered.snapshots;
+    this.#endOffset = this.#active.nextOffset;
+    const unsynced = this.#segments.find(({ isSynced }) => !isSynced);
+    this.#isChanged = unsynced !== undefined;
+    this.#flush = new GroupFlush(unsynced?.baseOffset ?? this.#endOffset, () => this.#sync());
+    this.#reader = new LogReader(this.#readable());
+  }
+
+  /** Opens the log as a process left it, however it ended. Rejects with what the system says. */
+  static async open(options: PartitionLogOptions): Promise<PartitionLog> {
+    const { folder, clock, logger } = options;
+    await mkdir(folder, { recursive: true });
+    let log: PartitionLog | undefined;
+    const indexIntervalBytes = (): number => (log?.config ?? options.config).indexIntervalBytes;
+    const recovered = await recover({ folder, indexIntervalBytes, nowMs: clock.nowMs(), logger });
+    log = new PartitionLog(options, recovered);
+    if (log.#isChanged) log.#settleRecovered();
+    return log;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  configure(config: LogConfig): void {
+    this.#config = config;
+  }
+
+  get logStartOffset(): number {
+    return this.#logStartOffset;
+  }
+
+  /** One past the last record: the log end and the high watermark. */
+  get endOffset(): number {
+    return this.#endOffset;
+  }
+
+  /** Where the oldest open transaction begins, or the end. */
+  get lastStableOffset(): number {
+    return Math.max(this.#logStartOffset, this.#producers.firstOpenOffset ?? this.#endOffset);
+  }
+
+  get sizeBytes(): number {
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Segments that take no more appends, oldest first. */
+  get closedSegments(): readonly SegmentFacts[] {
+    return this.#segments.slice(0, -1).map(({ facts }) => facts);
+  }
+
+  /**
+   * Appends one batch within this turn; offset, leader epoch and the time of the append are set in its own bytes. Throws a `KafkaError`,
+   * and then nothing was appended: see `checkBatch`, `ProducerStates.check`, or KAFKA_STORAGE_ERROR.
+   */
+  append(batch: Buffer, { leaderEpoch, origin }: AppendOptions): Appended {
+    this.#requireWritable();
+    const isClient = origin === 'client';
+    const header = isClient ? checkBatch(batch, this.#config) : checkOwnBatch(batch, this.#config);
+    const seen = header.producerId < 0 ? undefined : this.#producers.check(header, isClient);
+    if (seen !== undefined) {
+      const { baseOffset, lastOffset, timestampMs } = seen;
+      const logAppendTimeMs = this.#config.messageTimestampType === 'LogAppendTime' ? timestampMs : noTimestamp;
+      return { baseOffset, lastOffset, logAppendTimeMs, logStartOffset: this.#logStartOffset, isDuplicate: true };
+    }
+    const nowMs = this.#options.clock.nowMs();
+    const placed = this.#place(batch, header, leaderEpoch, nowMs);
+    if (placed.producerId >= 0) this.#producers.add(placed, nowMs);
+    this.#advance();
+    return {
+      baseOffset: placed.baseOffset,
+      lastOffset: placed.lastOffset,
+      logAppendTimeMs: placed.isLogAppendTime ? placed.maxTimestampMs : noTimestamp,
+      logStartOffset: this.#logStartOffset,
+      isDuplicate: false,
+    };
+  }
+
+  /**
+   * To be awaited before `append` when it is not undefined: the keys of a compressed batch on a compacted topic, which take
+   * decompression to be seen. Rejects with a `KafkaError` INVALID_RECORD or CORRUPT_MESSAGE.
+   */
+  checkCompressedKeys(batch: Buffer): Promise<void> | undefined {
+    return checkCompressedKeys(batch, this.#config);
+  }
+
+  /**
+   * Ends the transaction of a producer in this partition, if it has one. Throws a `KafkaError` INVALID_PRODUCER_EPOCH,
+   * TRANSACTION_COORDINATOR_FENCED or KAFKA_STORAGE_ERROR.
+   */
+  appendMarker({ leaderEpoch, ...marker }: Marker): { offset: number } {
+    this.#requireWritable();
+    const nowMs = this.#options.clock.nowMs();
+    const state = { ...marker, timestampMs: nowMs };
+    this.#producers.checkMarker(state);
+    const batch = writeMarker(state);
+    const { lastOffset: offset } = this.#place(batch, checkOwnBatch(batch, this.#config), leaderEpoch, nowMs);
+    const completed = this.#producers.addMarker(state, offset, nowMs);
+    if (completed !== undefined && !marker.commit) {
+      this.#active.noteAborted({ ...completed, lastStableOffset: this.#producers.firstOpenOffset ?? offset + 1 });
+    }
+    this.#advance();
+    return { offset };
+  }
+
+  /** Resolves when everything before `offset` is as safe as the flush policy says. Rejects with a `KafkaError` KAFKA_STORAGE_ERROR. */
+  async flushed(offset: number): Promise<void> {
+    if (this.#options.flush === 'acks-all') await this.#flush.upTo(offset);
+  }
+
+  /** Rejects with a `KafkaError` OFFSET_OUT_OF_RANGE or KAFKA_STORAGE_ERROR. */
+  async read(offset: number, options: ReadOptions): Promise<ReadResult> {
+    this.#requireOpen();
+    return this.#reader.read(offset, options);
+  }
+
+  /** Has `listener` called after each append. The returned function ends that. */
+  onAdvance(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The first record that is as late as `timestampMs`; undefined: there is none. */
+  async offsetForTime(timestampMs: number): Promise<TimestampedOffset | undefined> {
+    this.#requireOpen();
+    return this.#reader.offsetForTime(timestampMs);
+  }
+
+  /** The first record that has the largest timestamp; undefined: no record has one. */
+  async offsetOfMaxTimestamp(): Promise<TimestampedOffset | undefined> {
+    this.#requireOpen();
+    return this.#reader.offsetOfMaxTimestamp();
+  }
+
+  /** The largest epoch up to the asked one, and where it ends; -1 and -1: not known. */
+  endOffsetForEpoch(leaderEpoch: number): { leaderEpoch: number; endOffset: number } {
+    return this.#epochs.endOffsetFor(leaderEpoch, this.#endOffset);
+  }
+
+  /**
+   * The log begins at `offset` from now on; -1: at its end. Whole segments before it go with the next `retain`. Throws a `KafkaError`
+   * OFFSET_OUT_OF_RANGE, POLICY_VIOLATION or KAFKA_STORAGE_ERROR.
+   */
+  deleteRecordsBefore(offset: number): void {
+    this.#requireWritable();
+    if (!this.#config.cleanupPolicy.delete) {
+      throw new KafkaError(
+        'POLICY_VIOLATION',
+        'The topic has no cleanup.policy=delete: its records are not deleted by offset.',
+      );
+    }
+    const startOffset = offset === -1 ? this.#endOffset : offset;
+    if (startOffset < 0 || startOffset > this.#endOffset) {
+      throw new KafkaError(
+        'OFFSET_OUT_OF_RANGE',
+        `Offset ${offset} is asked for, and the log ends at ${this.#endOffset}.`,
+      );
+    }
+    if (startOffset > this.#logStartOffset) this.#storing(() => this.#startAt(startOffset));
+  }
+
+  *activeProducers(): IterableIterator<ActiveProducer> {
+    for (const {
+      producerId,
+      epoch,
+      batches,
+      lastTimestampMs,
+      coordinatorEpoch,
+      currentTxnFirstOffset,
+    } of this.#producers.list()) {
+      yield {
+        producerId,
+        producerEpoch: epoch,
+        lastSequence: batches.at(-1)?.lastSequence ?? -1,
+        lastTimestampMs,
+        coordinatorEpoch,
+        currentTxnStartOffset: currentTxnFirstOffset ?? -1,
+      };
+    }
+  }
+
+  /** Deletes whole segments by age, size and log start as the settings say. To be called now and then. */
+  retain(nowMs: number): Promise<DeletedSegments> {
+    return this.#inTurn(() => {
+      this.#tidy(nowMs);
+      const lastIsExpired = () => expiredCount(this.#segments, this.#limits(nowMs)) === this.#segments.length;
+      if (this.#active.bytes > 0 && lastIsExpired()) this.#roll();
+      return this.#drop(Math.min(expiredCount(this.#segments, this.#limits(nowMs)), this.#segments.length - 1));
+    });
+  }
+
+  /** Deletes the oldest segment, whatever the settings say; never the active one. */
+  dropOldestSegment(): Promise<DeletedSegments> {
+    return this.#inTurn(() => this.#drop(Math.min(1, this.#segments.length - 1)));
+  }
+
+  /** Whether there is enough to compact, or something has waited too long for it (KIP-354). */
+  isDirtyEnough(nowMs: number): boolean {
+    const dirty = dirtySegments(this.#closedBy(nowMs), this.#compactionLimits(nowMs));
+    const sum = (segments: readonly Segment[]): number => segments.reduce((bytes, segment) => bytes + segment.bytes, 0);
+    const dirtyBytes = sum(dirty);
+    if (dirtyBytes === 0) return false;
+    const cleanBytes = sum(this.#segments.filter(({ nextOffset }) => nextOffset <= this.#cleanOffset));
+    if (dirtyBytes / (cleanBytes + dirtyBytes) > this.#config.minCleanableDirtyRatio) return true;
+    return dirty.some((segment) => nowMs - lateness(segment) > this.#config.maxCompactionLagMs);
+  }
+
+  /** Leaves the last record of each key, of what may be compacted now. */
+  compact(nowMs: number): Promise<CompactionResult> {
+    return this.#inTurn(async () => {
+      this.#tidy(nowMs);
+      const result = await compactSegments({
+        folder: this.#options.folder,
+        segments: () => this.#segments.slice(0, -1),
+        aborted: () => this.#segments.flatMap(({ aborted }) => aborted),
+        limits: this.#compactionLimits(nowMs),
+        config: this.#config,
+        producers: this.#producers,
+        isStopping: () => this.#isClosed,
+        replace: (old, swap) => this.#replace(old, swap),
+        noteClean: (offset) => {
+          this.#cleanOffset = offset;
+        },
+      });
+      await this.#checkpoint();
+      return result;
+    });
+  }
+
+  /** Forces everything to the disk. Rejects with a `KafkaError` KAFKA_STORAGE_ERROR. */
+  flush(): Promise<void> {
+    return this.#flush.upTo(this.#endOffset);
+  }
+
+  /** Ends what is under way and writes down what makes the next start short. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    await this.#stop();
+    try {
+      if (this.#isChanged && this.#failure === undefined) await this.#settle();
+    } finally {
+      for (const segment of this.#segments) segment.release();
+    }
+  }
+
+  /** Ends what is under way and deletes the folder. */
+  async remove(): Promise<void> {
+    await this.#stop();
+    for (const segment of this.#segments) segment.release();
+    await rm(this.#options.folder, { recursive: true, force: true });
+  }
+
+  get #active(): Segment {
+    return this.#segments.at(-1)!;
+  }
+
+  /** The log as its reader sees it. */
+  #readable(): ReadableLog {
+    const log = this;
+    return {
+      get segments() {
+        return log.#segments;
+      },
+      get logStartOffset() {
+        return log.#logStartOffset;
+      },
+      get endOffset() {
+        return log.#endOffset;
+      },
+      get lastStableOffset() {
+        return log.lastStableOffset;
+      },
+      tail: log.#tail,
+    };
+  }
+
+  /** Writes a batch at the end. Throws a `KafkaError` KAFKA_STORAGE_ERROR, and then nothing has changed. */
+  #place(batch: Buffer, header: BatchHeader, leaderEpoch: number, nowMs: number): BatchHeader {
+    const baseOffset = this.#endOffset;
+    const lastOffset = baseOffset + (header.lastOffset - header.baseOffset);
+    const isLogAppendTime = this.#config.messageTimestampType === 'LogAppendTime';
+    const maxTimestampMs = isLogAppendTime ? nowMs : header.maxTimestampMs;
+    assignOffset(batch, 0, baseOffset, leaderEpoch);
+    if (isLogAppendTime) assignAppendTime(batch, 0, header.bytes, nowMs);
+    const placed = { ...header, baseOffset, lastOffset, leaderEpoch, maxTimestampMs, isLogAppendTime };
+    this.#storing(() => {
+      const active = this.#active;
+      const isFull = active.bytes + header.bytes > this.#config.segmentBytes || !active.canHold(lastOffset);
+      if (active.bytes > 0 && (isFull || this.#isOld(active, nowMs))) this.#roll();
+      if (this.#epochs.assign(leaderEpoch, baseOffset)) this.#writeEpochs();
+      this.#writeOrUndo(batch);
+    });
+    this.#active.note(placed, nowMs);
+    this.#endOffset = lastOffset + 1;
+    this.#isChanged = true;
+    this.#tail.append(batch, baseOffset, lastOffset);
+    return placed;
+  }
+
+  #writeOrUndo(batch: Buffer): void {
+    const active = this.#active;
+    try {
+      active.write(batch);
+    } catch (error) {
+      try {
+        active.undo();
+      } catch (second) {
+        // What the file ends in is not known any more, so nothing can be put behind it.
+        this.#failure = second;
+      }
+      throw error;
+    }
+  }
+
+  /** Runs what writes files; whatever it throws becomes a `KafkaError` KAFKA_STORAGE_ERROR. */
+  #storing(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.logger.error({ err: error, folder: this.#options.folder }, 'the log cannot be written');
+      throw new KafkaError('KAFKA_STORAGE_ERROR', 'The log cannot be written.', { cause: error });
+    }
+  }
+
+  #advance(): void {
+    for (const listener of this.#listeners) listener();
+    const { flush, clock, logger } = this.#options;
+    if (typeof flush !== 'object' || this.#cancelFlush !== undefined) return;
+    this.#cancelFlush = clock.after(flush.intervalMs, () => {
+      this.#cancelFlush = undefined;
+      this.flush().catch((error: unknown) => logger.error({ err: error }, 'the log cannot be forced to the disk'));
+    });
+  }
+
+  #isOld(segment: Segment, nowMs: number): boolean {
+    const { cleanupPolicy, segmentMs, maxCompactionLagMs } = this.#config;
+    const ageMaxMs = cleanupPolicy.compact ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs;
+    return segment.bytes > 0 && nowMs - segment.firstAppendMs >= ageMaxMs;
+  }
+
+  /** Begins a new segment. Throws what the system says, and then nothing has changed. */
+  #roll(): void {
+    const old = this.#active;
+    const next = new Segment(this.#options.folder, this.#endOffset, () => this.#config.indexIntervalBytes);
+    this.#writeSnapshot();
+    next.create();
+    try {
+      old.writeIndexes();
+    } catch (error) {
+      // They are made again when they are needed.
+      this.#options.logger.warn({ err: error, baseOffset: old.baseOffset }, 'the index of a segment cannot be written');
+    }
+    this.#segments.push(next);
+    this.#isFolderSynced = false;
+    this.#isChanged = true;
+    this.#reader.noteClosed(old);
+    void this.#checkpoint();
+  }
+
+  /** The state of the producers as it is at the end. */
+  #writeSnapshot(): void {
+    replaceFile(
+      join(this.#options.folder, offsetFileName(this.#endOffset, snapshotSuffix)),
+      this.#producers.snapshot(),
+    );
+    this.#snapshots = [...this.#snapshots, this.#endOffset];
+  }
+
+  #writeEpochs(): void {
+    replaceFile(join(this.#options.folder, leaderEpochsFile), this.#epochs.text());
+  }
+
+  /** Everything there is, to the disk. Answers the offset up to which that is so. */
+  async #sync(): Promise<number> {
+    const endOffset = this.#endOffset;
+    const segments = [...this.#segments];
+    for (const segment of segments) {
+      await segment.sync();
+      if (segment !== this.#active) segment.closeWriting();
+    }
+    if (!this.#isFolderSynced) {
+      this.#isFolderSynced = true;
+      await syncFolder(this.#options.folder);
+    }
+    return endOffset;
+  }
+
+  /** In the background: what is closed goes to the disk, and then into the manifest. */
+  #checkpoint(): Promise<void> {
+    this.#checkpoints = this.#checkpoints.then(async () => {
+      if (this.#isClosed) return;
+      try {
+        await this.#flush.upTo(this.#active.baseOffset);
+        await this.#saveManifest();
+        await this.#removeSnapshots();
+      } catch (error) {
+        this.#options.logger.error(
+          { err: error, folder: this.#options.folder },
+          'the manifest of a log cannot be written',
+        );
+      }
+    });
+    return this.#checkpoints;
+  }
+
+  #manifestText(without: readonly Segment[] = []): string {
+    const known = this.#segments.filter((segment) => segment.isSynced && !without.includes(segment));
+    const segments = known.flatMap(({ facts, checksums }) => (checksums === undefined ? [] : { ...facts, checksums }));
+    return manifestText({ logStartOffset: this.#logStartOffset, cleanOffset: this.#cleanOffset, segments });
+  }
+
+  async #saveManifest(): Promise<void> {
+    await replaceManifest(join(this.#options.folder, manifestFile), () => this.#manifestText());
+  }
+
+  /** Those that no start will need: before every segment that it would have to scan. */
+  async #removeSnapshots(): Promise<void> {
+    const isKnown = ({ isSynced, checksums }: Segment): boolean => isSynced && checksums !== undefined;
+    const needed = this.#segments.find((segment) => segment === this.#active || !isKnown(segment))!.baseOffset;
+    const old = this.#snapshots.filter((offset) => offset < needed);
+    this.#snapshots = this.#snapshots.filter((offset) => offset >= needed);
+    for (const offset of old)
+      await rm(join(this.#options.folder, offsetFileName(offset, snapshotSuffix)), { force: true });
+  }
+
+  #limits(nowMs: number) {
+    return { config: this.#config, logStartOffset: this.#logStartOffset, nowMs };
+  }
+
+  #compactionLimits(nowMs: number) {
+    return {
+      cleanOffset: this.#cleanOffset,
+      endOffset: this.lastStableOffset,
+      nowMs,
+      lagMs: this.#config.minCompactionLagMs,
+    };
+  }
+
+  /** Closed segments, and the active one when `#tidy` would close it. */
+  #closedBy(nowMs: number): readonly Segment[] {
+    return this.#isOld(this.#active, nowMs) ? this.#segments : this.#segments.slice(0, -1);
+  }
+
+  #tidy(nowMs: number): void {
+    this.#requireWritable();
+    this.#producers.expire(nowMs - producerExpirationMs);
+    this.#tail.check();
+    if (this.#isOld(this.#active, nowMs)) this.#storing(() => this.#roll());
+  }
+
+  #startAt(offset: number): void {
+    this.#logStartOffset = offset;
+    this.#epochs.cutBefore(offset);
+    this.#writeEpochs();
+    this.#isChanged = true;
+    // Not forced to the disk: after a loss of power the log may begin where it did before.
+    replaceFile(join(this.#options.folder, manifestFile), this.#manifestText());
+  }
+
+  async #drop(count: number): Promise<DeletedSegments> {
+    const old = this.#segments.slice(0, count);
+    const first = this.#segments[count]!;
+    if (count === 0) return { segments: 0, bytes: 0 };
+    this.#storing(() => {
+      this.#startAt(Math.max(this.#logStartOffset, first.baseOffset));
+      this.#segments = this.#segments.slice(count);
+      this.#unlink(old.flatMap((segment) => segment.retire()));
+    });
+    await this.#checkpoint();
+    return { segments: count, bytes: old.reduce((sum, { bytes }) => sum + bytes, 0) };
+  }
+
+  #replace(old: readonly Segment[], swap: () => Swapped): void {
+    this.#storing(() => {
+      // A file of the same name and size may have other bytes from now on, so the manifest must not vouch for it.
+      replaceFile(join(this.#options.folder, manifestFile), this.#manifestText(old));
+      const { segments, left } = this.#swapOrFail(swap);
+      this.#segments = this.#segments.toSpliced(this.#segments.indexOf(old[0]!), old.length, ...segments);
+      this.#isFolderSynced = false;
+      this.#isChanged = true;
+      this.#unlink(left);
+    });
+  }
+
+  #swapOrFail(swap: () => Swapped): Swapped {
+    try {
+      return swap();
+    } catch (error) {
+      // Some names have changed and others not: the next start ends that.
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  #unlink(paths: readonly string[]): void {
+    for (const path of paths) {
+      unlink(path, (error) => {
+        if (error !== null && error.code !== 'ENOENT') {
+          this.#options.logger.warn({ err: error, path }, 'an old segment is left for the next start to remove');
+        }
+      });
+    }
+  }
+
+  /** After a start that had to scan: what it found goes to the disk, and is believed by the next one. */
+  #settleRecovered(): void {
+    this.#storing(() => {
+      this.#writeEpochs();
+      for (const segment of this.#segments.slice(0, -1)) {
+        segment.writeIndexes();
+        this.#reader.noteClosed(segment);
+      }
+    });
+    void this.#checkpoint();
+  }
+
+  async #settle(): Promise<void> {
+    await this.flush();
+    this.#storing(() => {
+      this.#writeSnapshot();
+      this.#active.writeIndexes();
+    });
+    await this.#saveManifest();
+    await this.#removeSnapshots();
+  }
+
+  async #stop(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancelFlush?.();
+    for (const listener of this.#listeners) listener();
+    await this.#maintenance;
+    await this.#checkpoints;
+    await this.#flush.settled();
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#maintenance.then(work);
+    this.#maintenance = done.catch(() => undefined);
+    return done;
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosed) throw new KafkaError('KAFKA_STORAGE_ERROR', 'The log is closed.');
+  }
+
+  #requireWritable(): void {
+    this.#requireOpen();
+    if (this.#failure !== undefined || this.#flush.hasFailed) {
+      throw new KafkaError(
+        'KAFKA_STORAGE_ERROR',
+        'A write to the log failed in a way that cannot be mended while it runs.',
+      );
+    }
+  }
 }

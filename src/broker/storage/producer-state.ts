@@ -83,13 +83,18 @@ export class ProducerStates {
     const firstSequence = header.baseSequence;
     if (checksSequence && header.producerEpoch === entry.epoch) {
       const lastSequence = plusSequence(firstSequence, header.count - 1);
-      const seen = entry.batches.find((batch) => batch.firstSequence === firstSequence && batch.lastSequence === lastSequence);
+      const seen = entry.batches.find(
+        (batch) => batch.firstSequence === firstSequence && batch.lastSequence === lastSequence,
+      );
       if (seen !== undefined) return seen;
     }
     checkEpoch(entry, header.producerEpoch);
     if (checksSequence) checkSequence(entry, header.producerEpoch, firstSequence);
     if (entry.currentTxnFirstOffset !== undefined && !header.isTransactional) {
-      throw new KafkaError('INVALID_TXN_STATE', `Producer ${entry.producerId} has an open transaction, and the batch is not part of one.`);
+      throw new KafkaError(
+        'INVALID_TXN_STATE',
+        `Producer ${entry.producerId} has an open transaction, and the batch is not part of one.`,
+      );
     }
     return undefined;
   }
@@ -252,7 +257,11 @@ function checkEpoch({ producerId, epoch }: ProducerEntry, producerEpoch: number)
   );
 }
 
-function checkSequence({ producerId, epoch, batches }: ProducerEntry, producerEpoch: number, firstSequence: number): void {
+function checkSequence(
+  { producerId, epoch, batches }: ProducerEntry,
+  producerEpoch: number,
+  firstSequence: number,
+): void {
   const lastSequence = producerEpoch === epoch ? (batches.at(-1)?.lastSequence ?? -1) : -1;
   if (firstSequence === plusSequence(lastSequence, 1)) return;
   throw new KafkaError(

@@ -2,10 +2,12 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../kernel/logger.ts';
 import { type ScannedBatch, scanBatches } from './batch-scan.ts';
+import { finishSwap } from './compaction-swap.ts';
 import { readMarker } from './control-batch.ts';
 import {
   cleanedSuffix,
   deletedSuffix,
+  indexSuffixes,
   leaderEpochsFile,
   logSuffix,
   offsetFileName,
@@ -13,7 +15,6 @@ import {
   snapshotSuffix,
   swapSuffix,
 } from './file-names.ts';
-import { finishSwap } from './compaction-swap.ts';
 import { LeaderEpochs } from './leader-epochs.ts';
 import { type Manifest, manifestFile, readManifest } from './manifest.ts';
 import { ProducerStates } from './producer-state.ts';
@@ -35,6 +36,8 @@ export interface RecoveredLog {
   readonly epochs: LeaderEpochs;
   readonly logStartOffset: number;
   readonly cleanOffset: number;
+  /** Offsets of the snapshots of the producers. */
+  readonly snapshots: readonly number[];
 }
 
 /**
@@ -70,12 +73,14 @@ class Recovery {
     if (last === undefined || last.nextOffset < logStartOffset) await this.#startOver(logStartOffset);
     else await last.loadIndex();
     this.#epochs.cutFrom(this.#segments.at(-1)!.nextOffset);
+    await this.#removeOrphans();
     return {
       segments: this.#segments,
       producers: this.#producers,
       epochs: this.#epochs,
       logStartOffset,
       cleanOffset: manifest?.cleanOffset ?? 0,
+      snapshots: offsetsOf(await readdir(folder), snapshotSuffix),
     };
   }
 
@@ -86,6 +91,19 @@ class Recovery {
       if ([deletedSuffix, cleanedSuffix, swapSuffix, '.tmp'].some((suffix) => name.endsWith(suffix))) {
         await rm(join(folder, name));
       }
+    }
+  }
+
+  /** Indexes of segments that are gone, and snapshots behind the end: a later offset could be taken for what they are about. */
+  async #removeOrphans(): Promise<void> {
+    const { folder } = this.#options;
+    const bases = new Set(this.#segments.map(({ baseOffset }) => baseOffset));
+    const endOffset = this.#segments.at(-1)!.nextOffset;
+    for (const name of await readdir(folder)) {
+      const indexed = indexSuffixes.map((suffix) => offsetInName(name, suffix)).find((base) => base !== undefined);
+      const isOrphan =
+        (indexed !== undefined && !bases.has(indexed)) || (offsetInName(name, snapshotSuffix) ?? 0) > endOffset;
+      if (isOrphan) await rm(join(folder, name));
     }
   }
 
@@ -110,14 +128,16 @@ class Recovery {
    * Takes trusted segments as far as there is a snapshot of the producers behind them; what comes after is scanned, since the state is
    * made of the snapshot and of the batches that follow it.
    */
-  async #takeState(trusted: readonly Segment[], bases: readonly number[], manifest: Manifest | undefined): Promise<void> {
+  async #takeState(
+    trusted: readonly Segment[],
+    bases: readonly number[],
+    manifest: Manifest | undefined,
+  ): Promise<void> {
     const { folder, nowMs } = this.#options;
     const epochs = LeaderEpochs.parse(await textOf(join(folder, leaderEpochsFile)));
     if (epochs === undefined) return;
-    for (let count = trusted.length; count > 0; count -= 1) {
-      const endOffset = trusted.length === bases.length && count === trusted.length
-        ? trusted[count - 1]!.nextOffset
-        : bases[count]!;
+    for (let count = trusted.length; count >= 0 && bases.length > 0; count -= 1) {
+      const endOffset = bases[count] ?? trusted[count - 1]!.nextOffset;
       const path = join(folder, offsetFileName(endOffset, snapshotSuffix));
       const producers = ProducerStates.parse(await bytesOf(path), nowMs);
       if (producers === undefined) continue;
@@ -173,7 +193,6 @@ class Recovery {
     segment.note(header, Math.min(nowMs, header.maxTimestampMs < 0 ? nowMs : header.maxTimestampMs));
     this.#epochs.assign(header.leaderEpoch, header.baseOffset);
     if (header.producerId < 0) return;
-    // Nothing to count but that a producer was there: what is left of a batch after compaction.
     if (!header.isControl) {
       this.#producers.add(header, nowMs);
       return;

@@ -1,4 +1,15 @@
-import { closeSync, existsSync, fdatasync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,6 +30,8 @@ import { readHandles } from './read-handles.ts';
 import { SegmentIndex } from './segment-index.ts';
 
 const syncData = promisify(fdatasync);
+/** Checksum of an index of transactions that is empty: it has no file. */
+const noTransactions = checksum(Buffer.alloc(0));
 const relativeOffsetMax = 0x7fff_ffff;
 
 /** What is known of a segment without reading it. It stands in the manifest, so that a start need not read everything. */
@@ -87,10 +100,12 @@ export class Segment {
     indexIntervalBytes: () => number,
   ): Segment | undefined {
     const segment = new Segment(folder, facts.baseOffset, indexIntervalBytes);
-    const path = segment.#path(transactionIndexSuffix);
-    const transactions = existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
-    if (checksum(transactions) !== checksums.transactions) return undefined;
-    segment.#aborted = readAborted(transactions);
+    if (checksums.transactions !== noTransactions) {
+      const path = segment.#path(transactionIndexSuffix);
+      const transactions = existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
+      if (checksum(transactions) !== checksums.transactions) return undefined;
+      segment.#aborted = readAborted(transactions);
+    }
     segment.#bytes = facts.bytes;
     segment.#syncedBytes = facts.bytes;
     segment.#nextOffset = facts.nextOffset;
@@ -225,11 +240,6 @@ export class Segment {
     this.#lastAppendMs = lastAppendMs;
   }
 
-  /** What was found at the start is on the disk as far as it can be known. */
-  noteSynced(): void {
-    this.#syncedBytes = this.#bytes;
-  }
-
   /** The index if it is in memory. */
   get loadedIndex(): SegmentIndex | undefined {
     return this.#index;
@@ -295,9 +305,8 @@ export class Segment {
 
   /** Gives the log another suffix. Throws what the system says. */
   rename(suffix: string): void {
-    const from = this.logPath;
+    renameSync(this.logPath, this.#path(`${logSuffix}${suffix}`));
     this.#suffix = suffix;
-    renameSync(from, this.logPath);
   }
 
   /**

@@ -49,13 +49,18 @@ export class TailCache {
    * Whole batches from the one that holds `offset` up to, and not including, `endOffset`, as far as `maxBytes` goes; undefined: they
    * are not all here. `minOneBatch`: the first batch is given even when it alone is larger.
    */
-  read(offset: number, endOffset: number, limits: { maxBytes: number; minOneBatch: boolean }): Buffer | undefined {
+  read(
+    offset: number,
+    endOffset: number,
+    limits: { maxBytes: number; minOneBatch: boolean },
+  ): { records: Buffer; nextOffset: number } | undefined {
     const first = this.#chunks.findLastIndex(({ firstOffset }) => firstOffset <= offset);
     if (first < 0) return undefined;
     this.#unreadBytes = 0;
     this.#wasReadSinceCheck = true;
     const parts: Buffer[] = [];
     let bytes = 0;
+    let nextOffset = offset;
     for (const chunk of this.#chunks.slice(first)) {
       const { lastOffsets, ends } = chunk;
       const from = lastOffsets.findIndex((last) => last >= offset);
@@ -67,13 +72,14 @@ export class TailCache {
         const isTooMuch = bytes + ends[next]! - start > limits.maxBytes;
         if (isTooMuch && !(limits.minOneBatch && bytes === 0 && next === from)) break;
         end = ends[next]!;
+        nextOffset = lastOffsets[next]! + 1;
         next += 1;
       }
       if (end > start) parts.push(chunk.buffer.subarray(start, end));
       bytes += end - start;
       if (next < ends.length || bytes >= limits.maxBytes) break;
     }
-    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    return { records: parts.length === 1 ? parts[0]! : Buffer.concat(parts), nextOffset };
   }
 
   /** Is called now and then: nothing is kept for readers that have gone. */

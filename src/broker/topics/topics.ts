@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { FatalError } from '../../kernel/errors.ts';
@@ -47,7 +47,6 @@ export const partitionsMax = 10_000;
 
 const internalOverrides: TopicOverrides = { 'cleanup.policy': 'compact', 'segment.bytes': String(100 * 1024 * 1024) };
 const topicIdFile = 'partition.metadata';
-const deletedSuffix = '-delete';
 /** Logs opened at the same time at start: enough to keep a disk busy, few enough for the table of open files. */
 const openingMax = 16;
 
@@ -79,7 +78,6 @@ export class Topics {
     const before = found ?? newMetadata();
     const topics = new Topics(options, { ...before, epoch: before.epoch + 1 });
     await writeMetadata(folder, topics.#metadata);
-    await topics.#removeLeftovers();
     for (const metadata of before.topics) topics.#remember(metadata, await topics.#openLogs(metadata, 0));
     topics.#tellStrays(folders);
     for (const name of [offsetsTopic, transactionsTopic]) {
@@ -147,13 +145,18 @@ export class Topics {
 
   /** Rejects with a `KafkaError` UNKNOWN_TOPIC_OR_PARTITION or INVALID_TOPIC_EXCEPTION. */
   remove(name: string): Promise<void> {
+    const { logger } = this.#options;
     return this.#inTurn(async () => {
       const topic = this.#existing(name);
       await this.#commit(this.#metadata.topics.filter((each) => each.name !== name));
       this.#byName.delete(name);
       this.#byId.delete(topic.id);
       for (const listener of this.#removalListeners) listener(topic);
-      for (const [partition, log] of topic.logs.entries()) await this.#removeLog(name, partition, log);
+      for (const [partition, log] of topic.logs.entries()) {
+        await log.remove().catch((error: unknown) => {
+          logger.warn({ err: error, topic: name, partition }, 'files of a deleted topic are left behind');
+        });
+      }
     });
   }
 
@@ -308,27 +311,6 @@ export class Topics {
 
   #folderOf(name: string, partition: number): string {
     return join(this.#options.folder, `${name}-${partition}`);
-  }
-
-  /** Out of the way first, so that a topic of the same name can be made at once whatever comes of the rest. */
-  async #removeLog(name: string, partition: number, log: PartitionLog): Promise<void> {
-    const folder = this.#folderOf(name, partition);
-    // Kafka's names: at most 255 characters.
-    const away = join(this.#options.folder, `${name.slice(0, 200)}-${partition}.${uniqueName()}${deletedSuffix}`);
-    try {
-      await log.remove();
-      await rename(folder, away);
-      await rm(away, { recursive: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      this.#options.logger.warn({ err: error, topic: name, partition }, 'files of a deleted topic are left behind');
-    }
-  }
-
-  async #removeLeftovers(): Promise<void> {
-    const { folder } = this.#options;
-    const names = (await readdir(folder)).filter((name) => /\.[\da-f]{32}-delete$/.test(name));
-    for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
   }
 
   #tellStrays(folders: readonly string[]): void {

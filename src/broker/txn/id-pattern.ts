@@ -2,7 +2,7 @@ import { createContext, Script } from 'node:vm';
 import { KafkaError } from '../../protocol/errors.ts';
 
 /** How long the event loop may be held up by one search, which looks at so many ids. */
-const searchTimeoutMs = 20;
+const searchTimeoutMs = 40;
 const idsPerSearch = 1_000;
 
 /** Knows nothing but what it is given, and runs where its time can be limited. */

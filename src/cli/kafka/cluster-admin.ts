@@ -1,4 +1,5 @@
 import type { Admin } from 'kafkajs';
+import { pause, systemClock } from '../../kernel/clock.ts';
 import { FatalError, rootMessage } from '../../kernel/errors.ts';
 import { createLogger } from '../../kernel/logger.ts';
 import { type KafkaConnection, kafkaClient } from '../../log/kafka/client.ts';
@@ -6,6 +7,8 @@ import { asLogError, protocolAnswer } from '../../log/kafka/errors.ts';
 
 const requestTimeoutMs = 30_000;
 const retries = 3;
+const readyTriesMax = 40;
+const readyPauseMs = 250;
 
 /** kafkajs' own messages would mix with what a command prints; what matters of them arrives as errors. */
 export const silentLogger = createLogger('silent', { terminal: false });
@@ -44,6 +47,21 @@ export function asFatal(error: unknown, doing: string, { brokers }: KafkaConnect
     `Kafka at ${brokers.join(',')} did not answer ${doing}: ${message}; is --broker-list (BROKER_LIST) right?`,
     { cause: error },
   );
+}
+
+/**
+ * Asks again while the broker says that it will know soon: coordinators load their groups for a while after they start, and
+ * kafkajs repeats only some questions by itself.
+ */
+export async function untilReady<T>(question: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await question();
+    } catch (error) {
+      if (tries >= readyTriesMax || protocolAnswer(error)?.retriable !== true) throw error;
+      await pause(systemClock, readyPauseMs);
+    }
+  }
 }
 
 export function hasAnswer(error: unknown, type: string): boolean {

@@ -2,7 +2,7 @@ import kafkajs, { type Admin, type GroupDescription, type PartitionAssigner } fr
 import { FatalError } from '../../kernel/errors.ts';
 import { type KafkaConnection, kafkaClient } from '../../log/kafka/client.ts';
 import type { OffsetTarget, TopicPartitions } from '../value-types.ts';
-import { asFatal, silentLogger, withAdmin } from './cluster-admin.ts';
+import { asFatal, silentLogger, untilReady, withAdmin } from './cluster-admin.ts';
 import { type PartitionBounds, partitionBounds, topicMetadata } from './topics.ts';
 
 export interface GroupSummary {
@@ -109,7 +109,13 @@ export async function describeGroups(connection: KafkaConnection, names: readonl
 export async function deleteGroup(connection: KafkaConnection, group: string): Promise<void> {
   await withAdmin(connection, `to delete group "${group}"`, async (admin) => {
     await existing(admin, [group]);
-    await admin.deleteGroups([group]);
+    try {
+      await admin.deleteGroups([group]);
+    } catch (error) {
+      // The answer for the group stands beside a message that says nothing.
+      const { groups } = error as { groups?: ReadonlyArray<{ error?: Error }> };
+      throw groups?.[0]?.error ?? error;
+    }
   });
 }
 
@@ -206,7 +212,7 @@ const nothingAssigner: PartitionAssigner = () => ({
 });
 
 async function describe(admin: Admin, groups: string[]): Promise<GroupDescription[]> {
-  return groups.length === 0 ? [] : (await admin.describeGroups(groups)).groups;
+  return groups.length === 0 ? [] : (await untilReady(() => admin.describeGroups(groups))).groups;
 }
 
 /** Descriptions of groups that all exist; a `FatalError` names the first that does not. */
@@ -229,7 +235,7 @@ interface Committed {
 }
 
 export async function committedOffsets(admin: Admin, groupId: string): Promise<Committed[]> {
-  const topics = await admin.fetchOffsets({ groupId });
+  const topics = await untilReady(() => admin.fetchOffsets({ groupId }));
   return topics
     .flatMap(({ topic, partitions }) =>
       partitions.map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) })),
@@ -266,5 +272,8 @@ async function offsetsAt(admin: Admin, topic: string, target: OffsetTarget): Pro
 function assignmentOf(group: GroupDescription, bytes: Buffer): Readonly<Record<string, readonly number[]>> {
   // The bytes mean something else in groups of other types, and are empty while a rebalance is under way.
   if (group.protocolType !== 'consumer' || bytes.length === 0) return {};
-  return MemberAssignment.decode(bytes)?.assignment ?? {};
+  const assignment = MemberAssignment.decode(bytes)?.assignment ?? {};
+  return Object.fromEntries(
+    Object.entries(assignment).map(([topic, partitions]) => [topic, partitions.toSorted((a, b) => a - b)]),
+  );
 }

@@ -157,7 +157,6 @@ class Reading {
         retries: Number.MAX_SAFE_INTEGER,
         initialRetryTime: 250,
         maxRetryTime: 2_000,
-        restartOnFailure: async () => false,
       },
     });
     this.#watch.observe(this.#consumer, { fetchBytesMax, batchBytesMax });
@@ -167,7 +166,10 @@ class Reading {
     const consumer = this.#consumer;
     const { topics, group, start } = this.#request;
     const ends = AbortSignal.any([signal, this.#finished.signal]);
-    consumer.on(consumer.events.CRASH, ({ payload }) => this.#fail(payload.error));
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      // What may pass, such as a coordinator that still loads its groups, has kafkajs start the consumer again.
+      if (!payload.restart) this.#fail(payload.error);
+    });
     consumer.on(consumer.events.END_BATCH_PROCESS, () => this.#finishAtEnd());
     if (group === undefined) consumer.on(consumer.events.GROUP_JOIN, () => this.#seek());
     const reads = async (): Promise<void> => {

@@ -167,13 +167,19 @@ export class RecordWriter {
         });
         this.#written += records.length;
       } catch (error) {
-        const isTooLarge = hasAnswer(error, 'MESSAGE_TOO_LARGE') || hasAnswer(error, 'RECORD_LIST_TOO_LARGE');
-        const hint = isTooLarge ? ', whose max.message.bytes it exceeds' : '';
-        this.#failure ??= asFatal(error, `a record for partition ${partition} of topic "${topic}"${hint}`, connection);
+        const doing = `a record for partition ${partition} of topic "${topic}"${hintOf(error)}`;
+        this.#failure ??= asFatal(error, doing, connection);
       }
     });
     await Promise.all(sends);
   }
+}
+
+/** Kafka's own messages for these do not say what to do. */
+function hintOf(error: unknown): string {
+  const isTooLarge = hasAnswer(error, 'MESSAGE_TOO_LARGE') || hasAnswer(error, 'RECORD_LIST_TOO_LARGE');
+  if (isTooLarge) return ', whose max.message.bytes it exceeds';
+  return hasAnswer(error, 'INVALID_RECORD') ? ', which takes none without a key if it is compacted' : '';
 }
 
 function sizeOf({ key, value, headers }: NewRecord): number {

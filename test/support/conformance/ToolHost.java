@@ -20,7 +20,9 @@ import static java.nio.charset.StandardCharsets.UTF_8;
  * with the exit code and what the tool printed goes out. Ends with its input.
  */
 public class ToolHost {
-    private static final class Ended extends RuntimeException {}
+    private static final class Ended extends RuntimeException {
+        Ended() { super("ended", null, false, false); }
+    }
 
     /** What System.out and System.err stand for: loggers keep the stream that they saw first. */
     private static final class Switch extends OutputStream {

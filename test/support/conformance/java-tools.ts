@@ -38,7 +38,8 @@ export class JavaTools {
     const late = setTimeout(() => this.#host.kill('SIGKILL'), timeoutMs);
     const answer = await this.#answers.next();
     clearTimeout(late);
-    if (answer.done) throw new Error(`${main} gave no answer within ${timeoutMs} ms, or Java ended\n${this.#complaints}`);
+    if (answer.done)
+      throw new Error(`${main} gave no answer within ${timeoutMs} ms, or Java ended\n${this.#complaints}`);
     return JSON.parse(answer.value) as Ended;
   }
 

@@ -1,10 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Asks again and again until the answer is one; the test's own time-out is the bound. */
-export async function until<T>(question: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  while (true) {
+const pauseMs = 50;
+
+/** Asks again and again until there is an answer. Gives up before the test does, so that nothing of it lives on. */
+export async function until<T>(
+  question: () => T | undefined | Promise<T | undefined>,
+  { timeoutMs = 40_000 }: { timeoutMs?: number } = {},
+): Promise<T> {
+  for (const startedAt = performance.now(); performance.now() - startedAt < timeoutMs; await sleep(pauseMs)) {
     const answer = await question();
     if (answer !== undefined && answer !== false) return answer;
-    await sleep(50);
   }
+  throw new Error(`not so within ${timeoutMs} ms: ${question}`);
 }

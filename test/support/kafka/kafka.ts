@@ -1,18 +1,30 @@
 import type { Context } from 'mocha';
 import type { Reachable } from './client.ts';
 import { type KafkaContainer, startContainer } from './container.ts';
+import { EmbeddedBroker } from './embedded-broker.ts';
 import { LocalBroker, type LocalBrokerOptions } from './local-broker.ts';
 import { Unavailable } from './unavailable.ts';
 
 /** Long enough to download Kafka or its image the first time. */
 const FIRST_START_TIMEOUT_MS = 300_000;
 
-/** A Kafka to test against: given by BROKER_LIST, in a container, or started here from the jars in Maven Central. */
+/**
+ * A Kafka to test against: given by BROKER_LIST, in a container, or started here from the jars in Maven Central; or, where
+ * TEST_BROKER says so, the embedded broker in its place.
+ */
 export interface Kafka extends Reachable {
-  readonly how: 'given' | 'container' | 'maven';
+  readonly how: 'given' | 'container' | 'maven' | 'embedded';
 }
 
-export type OwnKafka = LocalBroker;
+export type OwnKafka = LocalBroker | EmbeddedBroker;
+
+/** Whether the suites run on the embedded broker this time. */
+export const onEmbeddedBroker = process.env.TEST_BROKER === 'embedded';
+
+/** For what only Kafka's own broker has, such as its settings by name: the suite has nothing to say of the embedded one. */
+export function onKafkaOnly(context: Context): void {
+  if (onEmbeddedBroker) context.skip();
+}
 
 const atTeardown: (() => Promise<void>)[] = [];
 let reported = false;
@@ -28,6 +40,11 @@ export function sharedKafka(context: Context): Promise<Kafka> {
 /** A Kafka of the caller's own, to kill, pause and restart. */
 export function ownKafka(context: Context, { port, settings }: LocalBrokerOptions = {}): Promise<OwnKafka> {
   context.timeout(FIRST_START_TIMEOUT_MS);
+  if (onEmbeddedBroker) {
+    if (settings !== undefined)
+      throw new Error('the embedded broker has no settings by the names of Kafka: see onKafkaOnly()');
+    return EmbeddedBroker.launch({ ...(port !== undefined && { port }) }).then(stoppedAtTeardown);
+  }
   // A killed server may only come back once its former self is taken for dead: after 9 s by default.
   const quickToReturn = { 'broker.session.timeout.ms': '2000', 'broker.heartbeat.interval.ms': '500' };
   const options = { ...(port !== undefined && { port }), settings: { ...quickToReturn, ...settings } };
@@ -73,6 +90,7 @@ export async function tearDown(): Promise<void> {
 }
 
 async function givenOrStarted(): Promise<Kafka> {
+  if (onEmbeddedBroker) return EmbeddedBroker.launch().then(stoppedAtTeardown);
   const brokerList = process.env.BROKER_LIST;
   if (brokerList) return { how: 'given', brokerList };
   return startKafka().then(stoppedAtTeardown, (error: unknown) => {

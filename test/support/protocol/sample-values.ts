@@ -14,7 +14,7 @@ export function sampleValue(shapes: readonly Shape[], kind: SampleKind, salt = 1
 
 function sampleField(shape: Shape, kind: SampleKind, salt: number): unknown {
   const { type, nullable, fields } = shape;
-  if (kind === 'empty') return shape.default === 'fields' ? sampleValue(fields, kind) : defaultIn(shape);
+  if (kind === 'empty') return shape.default === 'fields' ? sampleValue(fields, kind) : shape.default;
   if (kind === 'null' && nullable) return null;
   if (type === 'struct') return sampleValue(fields, kind, salt);
   if (!type.startsWith('[]')) return samplePrimitive(type, kind, salt);
@@ -24,12 +24,6 @@ function sampleField(shape: Shape, kind: SampleKind, salt: number): unknown {
       ? sampleValue(fields, kind, salt + index)
       : samplePrimitive(type.slice(2), kind, salt + index * 13),
   );
-}
-
-/** Some fields are null by default only in the versions in which they may be. */
-function defaultIn({ default: preset, nullable, type }: Shape): unknown {
-  if (preset !== null || nullable) return preset;
-  return type.startsWith('[]') ? [] : '';
 }
 
 function samplePrimitive(type: string, kind: SampleKind, salt: number): unknown {

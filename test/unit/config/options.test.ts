@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { brokerOptions } from '../../../src/config/broker-options.ts';
 import { readArguments } from '../../../src/config/config.ts';
 import { configurationPage, helpText } from '../../../src/config/describe-options.ts';
 import type { Option } from '../../../src/config/option-types.ts';
@@ -12,6 +13,9 @@ const samples: Readonly<Record<OptionName, { text: string; value: unknown; bad: 
     value: ['kafka-1:9092', '[fd00::1]:9093'],
     bad: ['kafka', 'kafka:', ':9092', 'kafka:0', 'kafka:65536', 'a:1,,b:2', 'a:1,', 'fd00::1:9092', '[kafka]:9092'],
   },
+  brokerPort: { text: '65535', value: 65_535, bad: ['0', '65536', 'kafka'] },
+  dataDir: { text: '/var/lib/bitacora', value: '/var/lib/bitacora', bad: [] },
+  brokerFlush: { text: 'acks-all', value: 'acks-all', bad: ['always', 'fsync', 'None'] },
   kafkaTopic: {
     text: 'Prices.v2_eu-1',
     value: 'Prices.v2_eu-1',
@@ -144,6 +148,15 @@ describe('arguments', () => {
     });
   }
 
+  it('have a node start its own broker only where nobody means another', () => {
+    expect(configOf({})).to.deep.include({ brokerList: ['localhost:9092'], mayHostBroker: true });
+    expect(configOf({ BROKER_PORT: '9999' })).to.deep.include({ brokerList: ['localhost:9999'], mayHostBroker: true });
+    expect(configOf({ BROKER_LIST: 'localhost:9092' }).mayHostBroker).to.equal(false);
+    expect(configOf({ KAFKA_SSL: 'true' }).mayHostBroker).to.equal(false);
+    const login = { KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_USERNAME: 'a', KAFKA_SASL_PASSWORD: 'b' };
+    expect(configOf(login).mayHostBroker).to.equal(false);
+  });
+
   it('leave variables alone that are none of theirs', () => {
     expect(configOf({ PATH: '/bin', API_PORTS: 'x', api_port: '1' }).apiPort).to.equal(8082);
   });
@@ -170,7 +183,7 @@ describe('--help and the documentation', () => {
 
   it('make a table of five columns, one line for each option', () => {
     const rows = configurationPage().match(/^\|.*$/gm) ?? [];
-    expect(rows).to.have.length(table.length + 2);
+    expect(rows).to.have.length(table.length + 2 + Object.keys(brokerOptions).length + 2);
     for (const row of rows) expect(row.split('|')).to.have.length(7);
   });
 });

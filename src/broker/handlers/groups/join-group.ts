@@ -16,7 +16,7 @@ export const joinGroup = (groups: GroupCoordinator) =>
       const reply = await groups.join(groupId, {
         ...member,
         clientId,
-        clientHost,
+        clientHost: shownHost(clientHost),
         sessionTimeoutMs,
         rebalanceTimeoutMs: rebalanceTimeoutMs > 0 ? rebalanceTimeoutMs : sessionTimeoutMs,
         // What a group keeps must not hold on to the memory of the request.
@@ -34,3 +34,8 @@ export const joinGroup = (groups: GroupCoordinator) =>
     },
     failure: (errorCode, _message, { memberId }) => ({ errorCode, memberId }),
   });
+
+/** As Kafka's tools show it: an address with no name before it. */
+function shownHost(address: string): string {
+  return `/${address.replace(/^::ffff:/, '')}`;
+}

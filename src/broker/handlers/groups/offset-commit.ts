@@ -2,7 +2,7 @@ import { kafkaErrors } from '../../../protocol/errors.ts';
 import { offsetCommitRequest, offsetCommitResponse } from '../../../protocol/messages/offset-commit.ts';
 import type { GroupCoordinator } from '../../groups/coordinator.ts';
 import { handler } from '../../server/handler.ts';
-import { outcomesByTopic, partitionsOf, sameOutcome } from './offset-outcomes.ts';
+import { offsetsToCommit, outcomesByTopic, sameOutcome } from './topic-partitions.ts';
 
 /** OffsetCommit 2–9. Up to version 4 it may say how long the offsets are to be kept; from 9 on it knows that a group may be gone. */
 export const offsetCommit = (groups: GroupCoordinator) =>
@@ -18,13 +18,7 @@ export const offsetCommit = (groups: GroupCoordinator) =>
         generationId: generationIdOrMemberEpoch,
         retentionMs: retentionTimeMs === -1 ? undefined : retentionTimeMs,
         unknownGroup: version >= 9 ? 'GROUP_ID_NOT_FOUND' : 'ILLEGAL_GENERATION',
-        offsets: partitionsOf(topics).map(({ topic, partition }) => ({
-          topic,
-          partition: partition.partitionIndex,
-          offset: partition.committedOffset,
-          leaderEpoch: partition.committedLeaderEpoch,
-          metadata: partition.committedMetadata,
-        })),
+        offsets: offsetsToCommit(topics),
       });
       return { topics: outcomesByTopic(topics, (index) => kafkaErrors[outcomes[index]!].code) };
     },

@@ -2,7 +2,7 @@ import { kafkaErrors } from '../../../protocol/errors.ts';
 import { offsetDeleteRequest, offsetDeleteResponse } from '../../../protocol/messages/offset-delete.ts';
 import type { GroupCoordinator } from '../../groups/coordinator.ts';
 import { handler } from '../../server/handler.ts';
-import { outcomesByTopic, partitionsOf } from './offset-outcomes.ts';
+import { outcomesByTopic, partitionsOf } from './topic-partitions.ts';
 
 /** OffsetDelete 0 (KIP-496). */
 export const offsetDelete = (groups: GroupCoordinator) =>

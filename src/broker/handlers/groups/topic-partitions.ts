@@ -1,7 +1,16 @@
+import type { OffsetToCommit } from '../../groups/coordinator.ts';
+
 /** Topics as requests about offsets have them. */
 interface Topic<P> {
   readonly name: string;
   readonly partitions: readonly P[];
+}
+
+interface Commit {
+  readonly partitionIndex: number;
+  readonly committedOffset: number;
+  readonly committedLeaderEpoch: number;
+  readonly committedMetadata: string | null;
 }
 
 interface Outcome {
@@ -12,6 +21,16 @@ interface Outcome {
 /** All partitions in one row, as coordinators take them. */
 export function partitionsOf<P>(topics: readonly Topic<P>[]): Array<{ topic: string; partition: P }> {
   return topics.flatMap(({ name, partitions }) => partitions.map((partition) => ({ topic: name, partition })));
+}
+
+export function offsetsToCommit(topics: readonly Topic<Commit>[]): OffsetToCommit[] {
+  return partitionsOf(topics).map(({ topic, partition }) => ({
+    topic,
+    partition: partition.partitionIndex,
+    offset: partition.committedOffset,
+    leaderEpoch: partition.committedLeaderEpoch,
+    metadata: partition.committedMetadata,
+  }));
 }
 
 /** The shape of the request again, with an error for each partition: `errorOf` is given its place in the row of `partitionsOf`. */

@@ -1,0 +1,15 @@
+import { LogRig, compacted, append, recordsOf, headersOf, batchOf } from './unit/broker/storage/log-rig.ts';
+const rig = new LogRig();
+const config = { ...compacted, segmentBytes: 900, segmentMs: 1_000, deleteRetentionMs: 1_500 };
+const folder = await rig.folder();
+let log = await rig.open(folder, config);
+let seq = 0;
+const a = () => log.append(batchOf(['k0:v'], { producerId: 0, producerEpoch: 0, baseSequence: seq++, timestampMs: rig.clock.nowMs() }), { leaderEpoch: 0, origin: 'client' });
+a(); await log.compact(rig.clock.nowMs()); a(); a(); a(); await log.close(); log = await rig.open(folder, config); a(); a();
+await rig.clock.pass(2000);
+await recordsOf(log);
+await log.compact(rig.clock.nowMs());
+console.log(await headersOf(log));
+for (let o = 0; o <= 6; o++) console.log(o, (await recordsOf(log, { from: o, maxBytes: 300 })).map(r => r.offset));
+console.log(log.closedSegments);
+await rig.clean();
