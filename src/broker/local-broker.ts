@@ -14,7 +14,7 @@ export interface LocalBrokerOptions {
 
 const dialTimeoutMs = 1_000;
 /** Another node that starts at the same time has the folder before its broker listens: recovery may take a while. */
-const otherStartsWithinMs = 30_000;
+const otherStartsWithinMs = 15_000;
 const lookAgainEveryMs = 200;
 
 /**

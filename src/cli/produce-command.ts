@@ -63,7 +63,7 @@ export const produceCommand = command({
       await writer.finish();
     } catch (error) {
       await writer.close();
-      if (error instanceof FatalError) throw new FatalError(`${error.message} (${writer.written} records written)`);
+      if (error instanceof FatalError) throw new FatalError(`${error.message} (${writer.written} written)`);
       throw error;
     }
     await writer.close();

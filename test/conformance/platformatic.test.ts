@@ -205,7 +205,9 @@ conformance('@platformatic/kafka', (suite) => {
     await until(() => partitionsOf(one).length === 2 && partitionsOf(two).length === 2);
     expect([...partitionsOf(one), ...partitionsOf(two)].sort()).to.deep.equal([0, 1, 2, 3]);
     await producerOf().send({ messages: numbered(topic, 40, 4) });
-    await until(() => first.length + second.length === 40);
+    // Nothing is committed, so what was read before the last rebalance may be read again after it.
+    const places = () => new Set([...first, ...second].map(({ partition, offset }) => `${partition}:${offset}`));
+    await until(() => places().size === 40);
     await two.close(true);
     await until(() => partitionsOf(one).length === 4);
   });

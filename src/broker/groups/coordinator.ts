@@ -287,7 +287,6 @@ export class GroupCoordinator {
     });
     const removed = partitions.filter((_, index) => outcomes[index] === 'NONE');
     const records = this.#removeOffsets(groupId, removed);
-    this.#discardIfVoid(entry);
     const error = await this.#appendRemovals(records);
     if (error !== 'NONE') throw new KafkaError(error, 'The offsets could not be removed.');
     return outcomes;
@@ -295,7 +294,9 @@ export class GroupCoordinator {
 
   /** A transaction's marker has been appended to the log: what it committed counts from now on, or never. */
   completeTransaction(producerId: number, producerEpoch: number, commit: boolean): void {
-    this.#offsets.complete({ producerId, producerEpoch }, commit);
+    for (const groupId of this.#offsets.complete({ producerId, producerEpoch }, commit)) {
+      this.#discardIfVoid(this.#groups.get(groupId));
+    }
   }
 
   /** A topic is gone, and so are the offsets in it: another of its name begins anew. */
@@ -349,9 +350,9 @@ export class GroupCoordinator {
     return entry.group.generationId > 0 ? [groupRecord(entry.id, undefined)] : [];
   }
 
-  /** A group that somebody failed to join leaves nothing behind. */
-  #discardIfVoid(entry: Entry): void {
-    if (entry.group.isVoid && !this.#offsets.has(entry.id)) this.#remove(entry);
+  /** A group that somebody failed to join, or that has had offsets alone and has none any more, leaves nothing behind. */
+  #discardIfVoid(entry: Entry | undefined): void {
+    if (entry?.group.isVoid && !this.#offsets.has(entry.id)) this.#remove(entry);
   }
 
   #nextWaiter(): Waiter {
@@ -457,6 +458,7 @@ export class GroupCoordinator {
         records.push(offsetRecord(groupId, topic, partition, undefined));
       }
     }
+    this.#discardIfVoid(this.#groups.get(groupId));
     return records;
   }
 

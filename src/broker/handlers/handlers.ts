@@ -4,6 +4,7 @@ import type { GroupCoordinator } from '../groups/coordinator.ts';
 import type { Sasl } from '../security/sasl.ts';
 import type { Faults } from '../server/faults.ts';
 import type { Handler } from '../server/handler.ts';
+import { type TopicConfigName, topicConfigs } from '../topics/topic-configs.ts';
 import type { Topics } from '../topics/topics.ts';
 import type { TransactionCoordinator } from '../txn/coordinator.ts';
 import { apiVersions } from './cluster/api-versions.ts';
@@ -103,9 +104,28 @@ export function brokerHandlers(parts: HandlerParts): ReadonlyMap<number, Handler
   return byKey;
 }
 
+/** What a topic has by default is a setting of the broker too, by another name. */
+const brokerNames: Partial<Record<TopicConfigName, string>> = {
+  'cleanup.policy': 'log.cleanup.policy',
+  'compression.type': 'compression.type',
+  'delete.retention.ms': 'log.cleaner.delete.retention.ms',
+  'max.message.bytes': 'message.max.bytes',
+  'message.timestamp.type': 'log.message.timestamp.type',
+  'min.insync.replicas': 'min.insync.replicas',
+  'retention.bytes': 'log.retention.bytes',
+  'retention.ms': 'log.retention.ms',
+  'segment.bytes': 'log.segment.bytes',
+  'segment.ms': 'log.roll.ms',
+};
+
 /** By Kafka's names, as far as they mean something here. */
 function brokerSettings(options: BrokerOptions): Record<string, string> {
+  const ofTopics = Object.entries(brokerNames).map(([name, ofBroker]) => [
+    ofBroker,
+    topicConfigs[name as TopicConfigName].default,
+  ]);
   return {
+    ...Object.fromEntries(ofTopics),
     'auto.create.topics.enable': String(options.autoCreateTopics),
     'default.replication.factor': '1',
     'group.initial.rebalance.delay.ms': String(options.groupInitialRebalanceDelayMs),

@@ -1,17 +1,9 @@
-import { timingSafeEqual } from 'node:crypto';
-import { KafkaError } from '../../protocol/errors.ts';
 import type { SaslExchange } from '../server/handler.ts';
+import { isSame, loginRefused, type Users } from './credentials.ts';
 import { ScramExchange, ScramVerifiers } from './scram.ts';
 
 export const saslMechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 export type SaslMechanism = (typeof saslMechanisms)[number];
-
-/** Passwords by user. */
-export type Users = ReadonlyMap<string, string>;
-
-/** Says the same for a user that does not exist as for a wrong password. */
-export const loginRefused = (): KafkaError =>
-  new KafkaError('SASL_AUTHENTICATION_FAILED', 'Authentication failed: Invalid username or password');
 
 /** Begins logins. */
 export class Sasl {
@@ -50,9 +42,4 @@ function plainExchange(users: Users): SaslExchange {
       return { reply: Buffer.alloc(0), user };
     },
   };
-}
-
-/** In a time that does not tell where the two part. */
-export function isSame(a: Buffer, b: Buffer): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
 }

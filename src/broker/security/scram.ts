@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { KafkaError } from '../../protocol/errors.ts';
 import type { SaslExchange } from '../server/handler.ts';
-import { isSame, loginRefused, type Users } from './sasl.ts';
+import { isSame, loginRefused, type Users } from './credentials.ts';
 
 type Hash = 'sha256' | 'sha512';
 

@@ -25,14 +25,17 @@ export function readRequestHeader(frame: Buffer, apiOf: (apiKey: number) => Mess
   const message = apiOf(apiKey);
   if (message === undefined) throw new WireError(`there is no API ${apiKey} here`);
   const length = reader.int16();
-  const clientId = length < 0 ? '' : reader.text(length);
+  if (length < -1) throw new WireError(`a client id announces ${length} bytes`);
+  const clientId = length === -1 ? '' : reader.text(length);
   // A version that is not known has a header that is not known either, but for ApiVersions, whose clients find out by it.
   if (includesVersion(message.versions, version) && includesVersion(message.flexible, version)) skipTags(reader);
   return { apiKey, version, correlationId, clientId, bodyStart: reader.at };
 }
 
 function skipTags(reader: WireReader): void {
-  for (let left = reader.uvarint(); left > 0; left -= 1) {
+  const count = reader.uvarint();
+  reader.expectElements(count);
+  for (let left = count; left > 0; left -= 1) {
     reader.uvarint();
     reader.skip(reader.uvarint());
   }

@@ -59,6 +59,18 @@ const nothing: ReadResult = { records: Buffer.alloc(0), abortedTransactions: [] 
 /** Used within one turn only. */
 const stepBuffer = Buffer.allocUnsafe(stepBytes);
 
+interface ReadLimits {
+  readonly maxBytes: number;
+  readonly minOneBatch: boolean;
+}
+
+interface Batches {
+  readonly records: Buffer;
+  readonly nextOffset: number;
+  /** As they were when the batches were found: a compaction may take out both aborted records and what tells of them. */
+  readonly segments: readonly Segment[];
+}
+
 interface Place {
   readonly segment: Segment;
   readonly position: number;
@@ -91,11 +103,11 @@ export class LogReader {
     const maxBytes = Math.min(Math.max(options.maxBytes, 0), readBytesMax);
     const { minOneBatch } = options;
     const found =
-      log.tail.read(offset, limit, { maxBytes, minOneBatch }) ??
+      this.#readTail(offset, limit, { maxBytes, minOneBatch }) ??
       (await this.#readFile(offset, limit, { maxBytes, minOneBatch }));
     if (found.nextOffset >= log.endOffset) log.tail.want();
     if (!isCommitted || found.records.length === 0) return { ...nothing, records: found.records };
-    const lists = log.segments.filter(({ nextOffset }) => nextOffset > offset).map(({ aborted }) => aborted);
+    const lists = found.segments.filter(({ nextOffset }) => nextOffset > offset).map(({ aborted }) => aborted);
     const aborted = abortedWithin(lists, offset, found.nextOffset);
     const abortedTransactions = aborted.map(({ producerId, firstOffset }) => ({ producerId, firstOffset }));
     return { records: found.records, abortedTransactions };
@@ -127,12 +139,14 @@ export class LogReader {
     this.#keepIndex(segment);
   }
 
-  async #readFile(
-    offset: number,
-    limit: number,
-    { maxBytes, minOneBatch }: { maxBytes: number; minOneBatch: boolean },
-  ): Promise<{ records: Buffer; nextOffset: number }> {
+  #readTail(offset: number, limit: number, limits: ReadLimits): Batches | undefined {
+    const found = this.#log.tail.read(offset, limit, limits);
+    return found && { ...found, segments: this.#log.segments };
+  }
+
+  async #readFile(offset: number, limit: number, { maxBytes, minOneBatch }: ReadLimits): Promise<Batches> {
     const { segment, index } = await this.#segmentOf(offset);
+    const { segments } = this.#log;
     const handle = acquire(segment);
     try {
       const endPosition = segment.bytes;
@@ -146,13 +160,14 @@ export class LogReader {
       const first = announcedBytes(records, 0)!;
       if (first < batchHeaderBytes || first > endPosition - position) throw damaged(segment, position);
       if (first > Math.min(records.length, maxBytes)) {
-        if (!minOneBatch) return { records: nothing.records, nextOffset: offset };
+        if (!minOneBatch) return { records: nothing.records, nextOffset: offset, segments };
         records = await readBytes(handle.fd, position, first);
       }
       const whole = wholeBatches(records, isWholeSegment ? undefined : limit, maxBytes);
-      if (whole === undefined) throw damaged(segment, position);
+      if (whole === undefined) console.log("DBG2", {offset, limit, position, len: records.length, isWholeSegment, hint: this.#hints.get(offset)?.position, idx: index.offsetsFile.toString("hex"), segs: this.#log.segments.map(s=>s.facts), end: this.#log.endOffset});
+if (whole === undefined) throw damaged(segment, position);
       this.#addHint(whole.nextOffset, { segment, position: position + whole.bytes });
-      return { records: records.subarray(0, whole.bytes), nextOffset: whole.nextOffset };
+      return { records: records.subarray(0, whole.bytes), nextOffset: whole.nextOffset, segments };
     } finally {
       handle.release();
     }
@@ -250,6 +265,7 @@ async function readBytes(fd: number, position: number, bytes: number): Promise<B
 }
 
 function damaged(segment: Segment, position: number): KafkaError {
+  console.log("DBG", new Error().stack);
   return new KafkaError('KAFKA_STORAGE_ERROR', `${segment.logPath} is damaged at byte ${position}.`);
 }
 

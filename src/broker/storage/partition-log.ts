@@ -603,6 +603,8 @@ export class PartitionLog {
       this.#segments = this.#segments.toSpliced(this.#segments.indexOf(old[0]!), old.length, ...segments);
       this.#isFolderSynced = false;
       this.#isChanged = true;
+      // It may hold what was just taken out, such as aborted records that no index tells of any more.
+      this.#tail.clear();
       this.#unlink(left);
     });
   }

@@ -16,7 +16,8 @@ export interface RecordWriterOptions {
 
 const requestTimeoutMs = 30_000;
 const retries = 8;
-const batchRecordsMax = 10_000;
+/** kafkajs groups a request's records by partition in a time that grows with the square of their number. */
+const batchRecordsMax = 1_000;
 const batchBytesMax = 1024 * 1024;
 /** What waits while a request is under way; more makes the reader of the input wait. */
 const queueBytesMax = 8 * 1024 * 1024;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { CliProcess, failureOf, outputOf, runCli } from '../../support/cli-process.ts';
 import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
@@ -112,7 +113,7 @@ describe('bitacora produce and consume on a real Kafka', function () {
 
   it('name the line that is no record, and how much was written', async () => {
     const line = await failureOf(kafka, ['produce', topic, '--format', 'json'], '{"value":"a"}\nnonsense\n');
-    expect(line).to.match(/^bitacora: line 2 of the input: not JSON .*\(0 records written\)$/);
+    expect(line).to.match(/^bitacora: line 2 of the input: not JSON .*\(0 written\)$/);
   });
 
   it('tell a record that is too large, or lacks a key, by what to do', async () => {
@@ -197,10 +198,7 @@ describe('bitacora produce and consume on a real Kafka', function () {
     await reader.result();
     writer.child.kill('SIGINT');
     const { code, stderr } = await writer.result();
-    expect([code, stderr]).to.deep.equal([
-      1,
-      'bitacora: interrupted before the end of the input (1 records written)\n',
-    ]);
+    expect([code, stderr]).to.deep.equal([1, 'bitacora: interrupted before the end of the input (1 written)\n']);
   });
 
   it('end without a word when nobody reads their output any more', async () => {
@@ -211,14 +209,14 @@ describe('bitacora produce and consume on a real Kafka', function () {
     expect(await reader.result()).to.deep.include({ code: 0, stderr: '' });
   });
 
-  it('read no further ahead than a slow reader of their output lets them, and lose nothing', async () => {
+  it('lose nothing when the reader of their output stops for a while', async () => {
     const lines = Array.from({ length: 20_000 }, (_, i) => `${i} ${'x'.repeat(500)}`);
     await produce(['--partition', '0'], lines.join('\n'));
     const reader = new CliProcess(kafka, ['consume', topic, '--from-beginning', '--exit']);
     await reader.shows('0 x');
     reader.child.stdout!.pause();
-    // Long enough for its group to give up a member that does not show itself.
-    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    // Long enough to read all of it, were there nobody to wait for.
+    await sleep(1_000);
     reader.child.stdout!.resume();
     const { code, stdout } = await reader.result();
     expect(code).to.equal(0);

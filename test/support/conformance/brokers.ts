@@ -1,7 +1,8 @@
 import type { Context } from 'mocha';
 import type { Reachable } from '../kafka/client.ts';
 import { KAFKA_VERSION } from '../kafka/java.ts';
-import { sharedKafka } from '../kafka/kafka.ts';
+import { EmbeddedBroker } from '../kafka/embedded-broker.ts';
+import { onTeardown, sharedKafka } from '../kafka/kafka.ts';
 
 /** A broker that unmodified clients are let loose on. */
 export interface BrokerUnderTest {
@@ -12,7 +13,18 @@ export interface BrokerUnderTest {
   start(context: Context): Promise<Reachable>;
 }
 
+let embedded: Promise<EmbeddedBroker> | undefined;
+
+function sharedEmbeddedBroker(): Promise<EmbeddedBroker> {
+  embedded ??= EmbeddedBroker.launch().then((broker) => {
+    onTeardown(() => broker.stop());
+    return broker;
+  });
+  return embedded;
+}
+
 /** Kafka comes first: a test that its own broker fails says nothing of another. */
 export const brokersUnderTest: readonly BrokerUnderTest[] = [
   { name: `Kafka ${KAFKA_VERSION}`, mayDiverge: false, start: sharedKafka },
+  { name: 'the embedded broker', mayDiverge: true, start: sharedEmbeddedBroker },
 ];

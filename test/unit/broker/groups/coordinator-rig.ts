@@ -202,9 +202,10 @@ export function subscriptionTo(...topics: string[]): Buffer {
 /** Whether the promise has settled by now. */
 export async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let done = false;
-  promise.finally(() => {
+  const note = (): void => {
     done = true;
-  });
+  };
+  promise.then(note, note);
   await settled();
   return done;
 }
