@@ -58,7 +58,7 @@ describe('a coordinator that starts again', () => {
   it('is the same, whatever came before', async function () {
     this.timeout(60_000);
     await fc.assert(
-      fc.asyncProperty(fc.array(anyStep, { maxLength: 30 }), async (steps) => {
+      fc.asyncProperty(fc.array(anyStep, { maxLength: 30, size: 'max' }), async (steps) => {
         const rig = await CoordinatorRig.started();
         const members = new Map<string, JoinReply>();
         for (const step of steps) await take(rig, members, step);
@@ -73,7 +73,7 @@ describe('a coordinator that starts again', () => {
         await rig.coordinator.stop();
         expect(rig.clock.pending).to.equal(0);
       }),
-      { numRuns: 200 },
+      { numRuns: 1_000 },
     );
   });
 });
