@@ -8,18 +8,19 @@ import { brokerOptionsOf } from './broker-program.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { LogMembership } from './cluster/log-topic/log-membership.ts';
 import type { Membership } from './cluster/membership.ts';
+import { OwnAddress } from './cluster/own-address.ts';
 import { Peers } from './cluster/peers.ts';
 import { StaticMembership } from './cluster/static-membership.ts';
 import { ZookeeperMembership } from './cluster/zookeeper/zookeeper-membership.ts';
 import { embeddedBrokerConfig } from './config/broker-config.ts';
-import { type Config, readArguments } from './config/config.ts';
+import { type Config, membersSuffix, readArguments } from './config/config.ts';
 import { helpText } from './config/describe-options.ts';
 import { Database, keyBytesMax } from './database/database.ts';
 import { HttpServer } from './http/http-server.ts';
-import { systemClock } from './kernel/clock.ts';
+import { pause, systemClock } from './kernel/clock.ts';
 import { FatalError } from './kernel/errors.ts';
-import { Services } from './kernel/lifecycle.ts';
-import { createLogger, errorsOnly, type Logger } from './kernel/logger.ts';
+import { type Service, Services } from './kernel/lifecycle.ts';
+import { createLogger, type Logger } from './kernel/logger.ts';
 import { Metrics } from './kernel/metrics.ts';
 import { KafkaLog } from './log/kafka/kafka-log.ts';
 import { partitioners } from './log/partitioner.ts';
@@ -33,6 +34,8 @@ const batchOverheadBytes = keyBytesMax + 4096;
 /** Kafka's default, until the topic tells its own. */
 const deleteRetentionMs = 86_400_000;
 const zookeeperSessionTimeoutMs = 10_000;
+/** For how long a node that cannot go on takes leave of Kafka and of the others. */
+const failWithinMs = 5_000;
 
 export interface Node {
   readonly database: Database;
@@ -99,13 +102,15 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
     logger,
     metrics,
   });
+  // A port in use, or another node at this one's address, is found before Kafka or others hear of this node.
+  const listening: Service = { name: 'HTTP port', run: () => http.run(), stop: () => http.stop() };
+  const ownAddress = new OwnAddress({ self, clock, logger });
   // Ended in the reverse order: others stop asking first, requests are answered while the replica still applies and peers can
   // be asked, and writes leave while there is a log.
   const broker = config.mayHostBroker ? localBroker(config, logger, metrics) : undefined;
-  const services = new Services(
-    [...(broker === undefined ? [] : [broker]), log, replica, reporter, peers, http, cluster],
-    logger,
-  );
+  const hosting = broker === undefined ? [] : [broker];
+  const order = [listening, ownAddress, ...hosting, log, replica, reporter, peers, answering(http), cluster];
+  const services = new Services(order, logger);
   const logPlace = (): string => broker?.place ?? `Kafka at ${config.brokerList.join(',')}`;
   return { database, store, http, logPlace, run: () => services.run(), stop: () => services.stop() };
 }
@@ -118,6 +123,12 @@ function localBroker(config: Config, logger: Logger, metrics: Metrics): LocalBro
   const hosted = new HostedBroker({ input, clock, logger });
   metrics.include(() => hosted.metrics());
   return new LocalBroker({ hosted, port: config.brokerPort, folder: options.folder, clock });
+}
+
+/** The HTTP server as one that listens already: how it ends. */
+function answering(http: HttpServer): Service {
+  const { name } = http;
+  return { name, run: async () => {}, retire: () => http.retire(), drain: () => http.drain(), stop: () => http.stop() };
 }
 
 function kafkaLog(config: Config, topic: string, logger: Logger, metrics: Metrics): KafkaLog {
@@ -145,10 +156,11 @@ function membershipOf(config: Config, logger: Logger, onFatal: (error: FatalErro
     const connect = config.zookeeperHost;
     return new ZookeeperMembership({ connect, sessionTimeoutMs: zookeeperSessionTimeoutMs, clock, logger, onFatal });
   }
-  // What goes wrong with Kafka, the database's own log tells already, and has metrics of the same names.
-  const topic = `${config.kafkaTopic}-members`;
-  const log = kafkaLog(config, topic, errorsOnly(logger), new Metrics({ process: false }));
-  return new LogMembership({ log, clock, logger, onFatal });
+  const topic = `${config.kafkaTopic}${membersSuffix}`;
+  const named = logger.child({ topic });
+  // The database's own log has metrics of the same names.
+  const log = kafkaLog(config, topic, named, new Metrics({ process: false }));
+  return new LogMembership({ log, clock, logger: named, onFatal });
 }
 
 function packageVersion(): string {
@@ -163,30 +175,46 @@ async function main(): Promise<void> {
 
   const { config } = command;
   const logger = createLogger(config.logLevel, { terminal: process.stdout.isTTY });
-  const node = createNode(config, logger, endWith);
+  const node = createNode(config, logger, fail);
 
   let stopping = false;
+  let failed = false;
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) process.exit(1);
+    if (stopping || failed) process.exit(1);
     stopping = true;
     logger.info(`${signal}: answering what is under way, then stopping; a second signal stops at once`);
-    node.stop().then(
-      () => process.exit(0),
-      (error: unknown) => endWith(error),
-    );
+    node.stop().then(() => process.exit(failed ? 1 : 0), endWith);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
-  await node.run();
+  /** Ends the node in an orderly manner too: a consumer that leaves its group spares the next one the wait for its time-out. */
+  function fail(error: unknown): void {
+    if (failed) return;
+    failed = true;
+    complain(error);
+    process.exitCode = 1;
+    void Promise.race([node.stop(), pause(systemClock, failWithinMs)]).finally(() => process.exit(1));
+  }
+
+  try {
+    await node.run();
+  } catch (error) {
+    fail(error);
+  }
+  if (stopping || failed) return;
   logger.info(
     `bitacora ${packageVersion()} at http://${config.nodeId}/rpc, topic "${config.kafkaTopic}" on ${node.logPlace()}`,
   );
 }
 
 /** One line for a person when it is the environment's fault; the stack when it is ours. */
-function endWith(error: unknown): void {
+function complain(error: unknown): void {
   process.stderr.write(error instanceof FatalError ? `bitacora: ${error.message}\n` : `${(error as Error).stack}\n`);
+}
+
+function endWith(error: unknown): void {
+  complain(error);
   process.exit(1);
 }
 

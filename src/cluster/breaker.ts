@@ -26,6 +26,11 @@ export class Breaker {
     this.#trying = false;
   }
 
+  /** The peer has shown signs of life elsewhere: it may be tried at once. Only what it answers to the trial closes the breaker. */
+  revived(nowMs: number): void {
+    this.#openUntilMs = Math.min(this.#openUntilMs, nowMs);
+  }
+
   failed(nowMs: number, sentAtMs = nowMs): void {
     // A request of before it opened says nothing new.
     if (this.#openMs > 0 && (!this.#trying || sentAtMs < this.#openUntilMs)) return;

@@ -1,11 +1,11 @@
 import type { Clock } from '../kernel/clock.ts';
-import { FatalError } from '../kernel/errors.ts';
 import type { Service } from '../kernel/lifecycle.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Metrics } from '../kernel/metrics.ts';
-import { type Membership, type Self, takenMessage } from './membership.ts';
+import { membersMax } from './member-set.ts';
+import type { Membership, Self } from './membership.ts';
 import { PeerHttp } from './peer-http.ts';
-import { askVitals, type PartitionVitals, type Vitals, VitalsWatch } from './vitals.ts';
+import { type PartitionVitals, type Reach, VitalsWatch } from './vitals.ts';
 
 export interface ClusterOptions {
   readonly membership: Membership;
@@ -19,7 +19,10 @@ export interface ClusterOptions {
 export interface Member {
   readonly id: string;
   readonly url: string;
-  /** What the node said last; `unreachable` when it did not answer the last question, `unknown` before the first. */
+  /**
+   * What the node said last; `unreachable` when it did not answer the last question, `misaddressed` when another one did,
+   * `unknown` before the first.
+   */
   readonly state: string;
   readonly ready: boolean;
   readonly partitions: readonly PartitionVitals[];
@@ -31,6 +34,8 @@ export interface Member {
 const askEveryMs = 2_000;
 const askTimeoutMs = 1_000;
 
+const registries = { topic: 'a topic of heartbeats', zookeeper: 'ZooKeeper', list: 'the list in PEERS' } as const;
+
 /**
  * This node among the others: announces it, and watches over HTTP how the others are, whatever registry they are found by. A
  * registry tells who is there; only a question tells who can be reached from here.
@@ -39,6 +44,8 @@ export class Cluster implements Service {
   readonly name = 'cluster';
   readonly #options: ClusterOptions;
   readonly #watches = new Map<string, VitalsWatch>();
+  /** There are as many members as may be, which has been said. */
+  #isFull = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -51,16 +58,15 @@ export class Cluster implements Service {
     this.#registerMetrics();
   }
 
-  /** Rejects with a `FatalError` when another node answers at this node's address. */
   async run(): Promise<void> {
-    const { membership, self } = this.#options;
-    await this.#findItself();
+    const { membership, self, logger } = this.#options;
+    logger.info(`nodes find each other through ${registries[membership.registry]}; this one is ${self.id}`);
     await membership.join(self);
   }
 
-  /** Others stop asking this node before it stops answering. */
+  /** Others stop asking this node before it stops answering. It goes on asking them. */
   async drain(): Promise<void> {
-    await this.#options.membership.leave();
+    await this.#options.membership.withdraw();
   }
 
   async stop(): Promise<void> {
@@ -74,29 +80,22 @@ export class Cluster implements Service {
     return ids.map((id) => memberOf(id, this.#watches.get(id)));
   }
 
-  /** Others dial what this node gives out as its address. Whether that leads here, only dialling it tells. */
-  async #findItself(): Promise<void> {
-    const { self, clock, logger } = this.#options;
-    const http = new PeerHttp(self.id, askTimeoutMs, clock);
-    let found: Vitals;
-    try {
-      found = await askVitals(http, askTimeoutMs);
-    } catch (error) {
-      logger.warn(
-        `this node cannot reach itself at http://${self.id} (${(error as Error).message}), so other nodes will not either: ` +
-          'set NODENAME to a name or address of this machine that they can reach, and API_HOST to one that takes it in',
-      );
-      return;
-    } finally {
-      await http.close();
-    }
-    if (found.instance !== self.instance) throw new FatalError(takenMessage(self.id));
-  }
-
   #watch(id: string): void {
-    const { clock } = this.#options;
+    const { clock, logger, membership } = this.#options;
+    if (membership.members().size < membersMax) this.#isFull = false;
+    else if (!this.#isFull) {
+      this.#isFull = true;
+      logger.warn(
+        `this node knows of ${membersMax} others and takes no more: any further entry of the registry is ignored`,
+      );
+    }
     const http = new PeerHttp(id, askTimeoutMs, clock);
-    this.#watches.set(id, new VitalsWatch(http, { everyMs: askEveryMs, timeoutMs: askTimeoutMs, clock }));
+    const onChange = (reach: Reach, trouble: string | undefined) => {
+      if (reach === 'reachable') logger.info(`node ${id} can be reached again`);
+      else logger.warn(`node ${id} cannot be reached: ${trouble}`);
+    };
+    const options = { id, everyMs: askEveryMs, timeoutMs: askTimeoutMs, clock, onChange };
+    this.#watches.set(id, new VitalsWatch(http, options));
   }
 
   async #unwatch(id: string): Promise<void> {
@@ -112,13 +111,16 @@ export class Cluster implements Service {
       help: 'Other nodes, by whether they answered the last question.',
       labelNames: ['state'],
       read: () => {
-        const unreachable = this.members().filter(({ state }) => state === 'unreachable').length;
-        const reachable = membership.members().size - unreachable;
-        return [
-          { labels: { state: 'reachable' }, value: reachable },
-          { labels: { state: 'unreachable' }, value: unreachable },
-        ];
+        const counts: Record<Reach, number> = { reachable: 0, unreachable: 0, misaddressed: 0, unknown: 0 };
+        for (const id of membership.members()) counts[this.#watches.get(id)?.reach ?? 'unknown'] += 1;
+        return Object.entries(counts).map(([state, value]) => ({ labels: { state }, value }));
       },
+    });
+    metrics.gauge({
+      name: 'bitacora_cluster_registered',
+      help: 'Whether this node is in the registry, so that other nodes find it.',
+      labelNames: ['registry'],
+      read: () => [{ labels: { registry: membership.registry }, value: membership.isRegistered ? 1 : 0 }],
     });
     metrics.gauge({
       name: 'bitacora_cluster_ignored_entries',
@@ -129,9 +131,16 @@ export class Cluster implements Service {
 }
 
 function memberOf(id: string, watch: VitalsWatch | undefined): Member {
-  const { latest, seenAtMs: lastSeenMs, trouble } = watch ?? {};
-  const isReachable = latest !== undefined && trouble === undefined;
-  const state = isReachable ? latest.state : trouble === undefined ? 'unknown' : 'unreachable';
+  const { latest, seenAtMs: lastSeenMs, reach = 'unknown' } = watch ?? {};
+  const current = reach === 'reachable' ? latest : undefined;
   const { partitions = [], lagMs } = latest ?? {};
-  return { id, url: `http://${id}`, state, ready: isReachable && latest.ready, partitions, lagMs, lastSeenMs };
+  return {
+    id,
+    url: `http://${id}`,
+    state: current?.state ?? reach,
+    ready: current?.ready ?? false,
+    partitions,
+    lagMs,
+    lastSeenMs,
+  };
 }

@@ -1,4 +1,4 @@
-import { isHostPort } from '../kernel/host-port.ts';
+import { canonicalHostPort } from '../kernel/host-port.ts';
 import type { MembershipEvent } from './membership.ts';
 
 /** More nodes than one cluster has. Whoever can write to a registry must not be able to have a node ask the whole network. */
@@ -23,13 +23,23 @@ export class MemberSet {
     this.#listeners.push(listener);
   }
 
-  /** From now on `entries` are the members, but for `ownId`. `senseless` more were there that are none by other signs. */
+  /**
+   * From now on `entries` are the members, but for `ownId`. `senseless` more were there that are none by other signs. Where there
+   * are more than there may be, those that were members before stay.
+   */
   replace(entries: Iterable<string>, ownId: string, senseless = 0): void {
     const before = this.#ids;
-    const all = [...entries];
-    const sound = all.filter(isHostPort).sort().slice(0, membersMax);
-    this.#ignored = all.length - sound.length + senseless;
-    this.#ids = new Set(sound.filter((id) => id !== ownId));
+    let ignored = senseless;
+    const sound = new Set<string>();
+    for (const entry of entries) {
+      const id = canonicalHostPort(entry);
+      if (id === undefined) ignored += 1;
+      else if (id !== ownId) sound.add(id);
+    }
+    const known = [...sound].filter((id) => before.has(id));
+    const others = [...sound].filter((id) => !before.has(id));
+    this.#ids = new Set([...known, ...others.sort()].slice(0, membersMax).sort());
+    this.#ignored = ignored + sound.size - this.#ids.size;
     for (const id of before) if (!this.#ids.has(id)) this.#tell({ kind: 'left', id });
     for (const id of this.#ids) if (!before.has(id)) this.#tell({ kind: 'joined', id });
   }

@@ -22,7 +22,10 @@ export interface Membership {
    */
   join(self: Self): Promise<void>;
 
-  /** Takes this node out of the registry, if that answers soon, and ends everything. Events end too. */
+  /** Takes this node out of the registry, if that answers soon, so that others stop asking it. What is known of them stays. */
+  withdraw(): Promise<void>;
+
+  /** Withdraws, and ends everything. Events end too. */
   leave(): Promise<void>;
 
   /** The ids of the other nodes, as last known. */
@@ -33,6 +36,12 @@ export interface Membership {
 
   /** Registry entries that are no `host:port`, make no sense or are too many, and were ignored. Each counts while it stays. */
   readonly ignoredEntries: number;
+
+  /** By what nodes are found. */
+  readonly registry: 'topic' | 'zookeeper' | 'list';
+
+  /** Whether this node is in the registry, as far as it knows, so that others find it. */
+  readonly isRegistered: boolean;
 }
 
 /** Why a node cannot start under an id, in one line for a person. */

@@ -65,7 +65,7 @@ function parseValue(headers: RawAnswer['headers'], bytes: Buffer, partition: num
   const expiresAt = headers['bitacora-expires-at'];
   const contentType = headers['bitacora-content-type'];
   if (mediaType(headers) !== 'application/octet-stream' || headers['content-encoding'] !== undefined) return undefined;
-  if (!isCount(offset) || !/^-?\d{1,16}$/.test(timestamp)) return undefined;
+  if (!isCount(offset) || !isCount(timestamp.replace(/^-/, ''))) return undefined;
   if (expiresAt !== undefined && !isCount(expiresAt)) return undefined;
   if (contentType !== undefined && typeof contentType !== 'string') return undefined;
   return new PeerValue({

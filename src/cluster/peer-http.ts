@@ -2,22 +2,29 @@ import { type Dispatcher, Pool } from 'undici';
 import type { Clock } from '../kernel/clock.ts';
 import type { RawAnswer } from './peer-answer.ts';
 
+type AnswerHead = Omit<RawAnswer, 'body'>;
+
 /** How a request to a peer went wrong. */
 export type RequestFault =
   /** No whole answer within the time. */
   | 'timeout'
-  /** No connection, or it ended early, or what came is not HTTP, or is larger than it may be. */
+  /** No connection, or it ended early, or what came is not HTTP. */
   | 'failed'
+  /** The body has more bytes than it may have; the rest of it was not read. */
+  | 'too_large'
   /** Too many requests to this peer were waiting: it was not asked, or not in time. */
   | 'overloaded';
 
 export class PeerRequestError extends Error {
   readonly fault: RequestFault;
+  /** With `too_large`: what came before the body, by which a node can be told from something else. */
+  readonly head: AnswerHead | undefined;
 
-  constructor(fault: RequestFault, message: string, options?: { cause?: unknown }) {
+  constructor(fault: RequestFault, message: string, options: { cause?: unknown; head?: AnswerHead } = {}) {
     super(message, options);
     this.name = 'PeerRequestError';
     this.fault = fault;
+    this.head = options.head;
   }
 }
 
@@ -149,7 +156,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#bytes += chunk.length;
     const { bodyBytesMax } = this.request;
     if (this.#bytes > bodyBytesMax) {
-      this.fail(new PeerRequestError('failed', `the answer has more than ${bodyBytesMax} bytes`));
+      const head = { status: this.#status, headers: this.#headers };
+      this.fail(new PeerRequestError('too_large', `the answer has more than ${bodyBytesMax} bytes`, { head }));
     } else this.#chunks.push(chunk);
   }
 

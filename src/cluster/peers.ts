@@ -23,9 +23,11 @@ export interface LookupQuestion {
   readonly partition: number;
   /** The topic that this node reads, as `topicName` writes it. */
   readonly topic: string;
-  readonly local: () => LocalView;
+  readonly local: () => Omit<LocalView, 'nowMs'>;
   /** Where the partition ends, by a question to the log that is sent after the call. */
   readonly freshEnd: () => Promise<number>;
+  /** When the peer last said how it is, in milliseconds since the epoch. */
+  readonly lastSeenMs: (id: string) => number | undefined;
 }
 
 /** A look-up under way. */
@@ -44,10 +46,11 @@ const requestOutcomes = [
   'malformed',
   'timeout',
   'failed',
+  'too_large',
   'overloaded',
   'breaker_open',
 ] as const;
-const dropReasons = ['stale', 'forged', 'unverified'] as const;
+const dropReasons = ['stale', 'forged', 'unverified', 'contradicted', 'unread'] as const;
 
 /** Room for the document that says that there is no value. */
 const problemBytesMax = 16 * 1024;
@@ -55,6 +58,8 @@ const problemBytesMax = 16 * 1024;
 interface Peer {
   readonly http: PeerHttp;
   readonly breaker: Breaker;
+  /** When a request to it last failed, in milliseconds since the epoch. */
+  failedAtMs: number;
 }
 
 /** Looks keys up at all other nodes at once, one hop, with a deadline. */
@@ -89,8 +94,8 @@ export class Peers implements Service {
 
   lookUp(question: LookupQuestion): Lookup {
     const { membership, timeoutMs, clock } = this.#options;
-    const asked = this.#stopped ? [] : [...membership.members()].filter((id) => this.#mayAsk(id));
-    const race = new LookupRace(asked, question.local);
+    const asked = this.#stopped ? [] : [...membership.members()].filter((id) => this.#mayAsk(id, question));
+    const race = new LookupRace(asked, () => ({ ...question.local(), nowMs: clock.nowMs() }));
     let settle: (outcome: LookupOutcome) => void = () => {};
     const outcome = new Promise<LookupOutcome>((resolve) => {
       settle = resolve;
@@ -126,8 +131,11 @@ export class Peers implements Service {
     };
   }
 
-  #mayAsk(id: string): boolean {
-    if (this.#peer(id).breaker.allows(this.#options.clock.monotonicMs())) return true;
+  #mayAsk(id: string, { lastSeenMs }: LookupQuestion): boolean {
+    const { breaker, failedAtMs } = this.#peer(id);
+    const nowMs = this.#options.clock.monotonicMs();
+    if (breaker.isOpen && (lastSeenMs(id) ?? 0) > failedAtMs) breaker.revived(nowMs);
+    if (breaker.allows(nowMs)) return true;
     this.#requests.breaker_open += 1;
     return false;
   }
@@ -135,8 +143,13 @@ export class Peers implements Service {
   /** A request goes on when its look-up has ended without it: its fate tells whether the peer is worth asking again. */
   async #ask(id: string, { key, partition, topic }: LookupQuestion, race: LookupRace): Promise<void> {
     const { timeoutMs, valueBytesMax, clock } = this.#options;
-    const { http, breaker } = this.#peer(id);
+    const peer = this.#peer(id);
+    const { http, breaker } = peer;
     const sentAtMs = clock.monotonicMs();
+    const fail = () => {
+      peer.failedAtMs = clock.nowMs();
+      breaker.failed(clock.monotonicMs(), sentAtMs);
+    };
     try {
       const raw = await http.get({
         path: `/rpc/cluster?key=${percentEncode(key)}`,
@@ -149,7 +162,7 @@ export class Peers implements Service {
         this.#requests[answer] += 1;
         // A node that says that it cannot tell is well.
         if (answer === 'unavailable') breaker.succeeded();
-        else breaker.failed(clock.monotonicMs(), sentAtMs);
+        else fail();
         race.failed(id);
         return;
       }
@@ -157,10 +170,13 @@ export class Peers implements Service {
       this.#requests.answered += 1;
       race.answered(id, answer);
     } catch (error) {
-      const fault = error instanceof PeerRequestError ? error.fault : 'failed';
+      const { fault = 'failed', head } = error instanceof PeerRequestError ? error : {};
       this.#requests[fault] += 1;
+      const answer = head && parseAnswer({ ...head, body: Buffer.alloc(0) }, { partition, topic });
+      // A node that has a larger value than this one takes is well.
+      if (typeof answer === 'object') breaker.succeeded();
       // That this node asks too much says nothing of the peer.
-      if (fault !== 'overloaded' || breaker.isOpen) breaker.failed(clock.monotonicMs(), sentAtMs);
+      else if (fault !== 'overloaded' || breaker.isOpen) fail();
       race.failed(id);
     }
   }
@@ -178,7 +194,7 @@ export class Peers implements Service {
     let peer = this.#peers.get(id);
     if (peer === undefined) {
       const { timeoutMs, clock } = this.#options;
-      peer = { http: new PeerHttp(id, timeoutMs, clock), breaker: new Breaker() };
+      peer = { http: new PeerHttp(id, timeoutMs, clock), breaker: new Breaker(), failedAtMs: 0 };
       this.#peers.set(id, peer);
     }
     return peer;
@@ -211,7 +227,9 @@ export class Peers implements Service {
     });
     metrics.counter({
       name: 'bitacora_peer_answers_dropped_total',
-      help: 'Answers of other nodes that were not used: behind this node, beyond the end of the log, or not to be verified.',
+      help:
+        'Answers of other nodes that were not used: behind this node, beyond the end of the log, not to be verified, with a ' +
+        'value that this node has read past, or without one from a node that is still reading.',
       labelNames: ['reason'],
       read: () => samples('reason', this.#dropped),
     });

@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.ts';
+import { canonicalHostPort } from '../kernel/host-port.ts';
 import { type PeerHttp, PeerRequestError } from './peer-http.ts';
 
 /** How far a node has applied one partition. */
@@ -23,6 +24,8 @@ export interface Vitals {
 
 const partitionsMax = 4_096;
 const bodyBytesMax = 1024 * 1024;
+/** Room for a host name of the greatest length, a port and more than a UUID. */
+const nameLengthMax = 300;
 
 /** Asks a node how it is. Rejects with a `PeerRequestError`, also when what answers there is no node. */
 export async function askVitals(http: PeerHttp, timeoutMs: number): Promise<Vitals> {
@@ -41,8 +44,8 @@ export async function askVitals(http: PeerHttp, timeoutMs: number): Promise<Vita
 export function parseVitals(text: string): Vitals | undefined {
   try {
     const { node, instance, state, status, lagMs, partitions } = (JSON.parse(text) ?? {}) as Record<string, unknown>;
-    if (typeof node !== 'string' || typeof instance !== 'string' || typeof state !== 'string') return undefined;
-    if (!/^[a-z-]{1,32}$/.test(state) || !isCount(lagMs)) return undefined;
+    if (!isName(node) || !isName(instance)) return undefined;
+    if (typeof state !== 'string' || !/^[a-z-]{1,32}$/.test(state) || !isCount(lagMs)) return undefined;
     if (!Array.isArray(partitions) || partitions.length > partitionsMax) return undefined;
     const sound = partitions.map(parsePartition);
     if (sound.includes(undefined)) return undefined;
@@ -58,8 +61,26 @@ function parsePartition(value: unknown): PartitionVitals | undefined {
   return isSound ? { partition, position, end, lag } : undefined;
 }
 
+/** What is kept, and may stand in a log line. */
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= nameLengthMax && /^[\x21-\x7e]+$/.test(value);
+}
+
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** Whether a node can be talked to: not asked yet, answered, did not answer, or another one answered at its address. */
+export type Reach = 'unknown' | 'reachable' | 'unreachable' | 'misaddressed';
+
+export interface VitalsWatchOptions {
+  /** The node that is to answer. */
+  readonly id: string;
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  /** Called when the node can be talked to no longer, or again. */
+  readonly onChange: (reach: Reach, trouble: string | undefined) => void;
 }
 
 /** Asks one node again and again until stopped, and keeps what it said last. */
@@ -68,20 +89,17 @@ export class VitalsWatch {
   latest: Vitals | undefined;
   /** When that was, in milliseconds since the epoch. */
   seenAtMs: number | undefined;
-  /** Why it did not answer the last question; undefined when it did. */
+  reach: Reach = 'unknown';
+  /** Why the last question was in vain; undefined when it was not. */
   trouble: string | undefined;
   readonly #http: PeerHttp;
-  readonly #everyMs: number;
-  readonly #timeoutMs: number;
-  readonly #clock: Clock;
+  readonly #options: VitalsWatchOptions;
   #cancel: () => void = () => {};
   #stopped = false;
 
-  constructor(http: PeerHttp, { everyMs, timeoutMs, clock }: { everyMs: number; timeoutMs: number; clock: Clock }) {
+  constructor(http: PeerHttp, options: VitalsWatchOptions) {
     this.#http = http;
-    this.#everyMs = everyMs;
-    this.#timeoutMs = timeoutMs;
-    this.#clock = clock;
+    this.#options = options;
     void this.#ask();
   }
 
@@ -92,13 +110,26 @@ export class VitalsWatch {
   }
 
   async #ask(): Promise<void> {
+    const { id, everyMs, timeoutMs, clock } = this.#options;
     try {
-      this.latest = await askVitals(this.#http, this.#timeoutMs);
-      this.seenAtMs = this.#clock.nowMs();
-      this.trouble = undefined;
+      const vitals = await askVitals(this.#http, timeoutMs);
+      if (canonicalHostPort(vitals.node) === id) {
+        this.latest = vitals;
+        this.seenAtMs = clock.nowMs();
+        this.#become('reachable', undefined);
+      } else this.#become('misaddressed', `node ${vitals.node} answers there`);
     } catch (error) {
-      this.trouble = (error as Error).message;
+      this.#become('unreachable', (error as Error).message);
     }
-    if (!this.#stopped) this.#cancel = this.#clock.after(this.#everyMs, () => void this.#ask());
+    if (!this.#stopped) this.#cancel = clock.after(everyMs, () => void this.#ask());
+  }
+
+  #become(reach: Reach, trouble: string | undefined): void {
+    if (this.#stopped) return;
+    const before = this.reach;
+    this.reach = reach;
+    this.trouble = trouble;
+    const isWellAtFirst = before === 'unknown' && reach === 'reachable';
+    if (before !== reach && !isWellAtFirst) this.#options.onChange(reach, trouble);
   }
 }

@@ -2,11 +2,14 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { FatalError } from '../kernel/errors.ts';
-import { isHostPort } from '../kernel/host-port.ts';
+import { canonicalHostPort } from '../kernel/host-port.ts';
 import { flagOf, options } from './options.ts';
 import { readOptions, type ValuesOf } from './read-options.ts';
 
 type RawConfig = ValuesOf<typeof options>;
+
+/** What the name of the topic of heartbeats has after that of the database. */
+export const membersSuffix = '-members';
 
 /** TLS material, read from the files that the options name. */
 export interface KafkaTls {
@@ -26,7 +29,7 @@ export type Config = Omit<RawConfig, 'nodename' | 'brokerList'> & {
   /** Whether this node starts a broker when none answers at `brokerList`: nobody has named one. */
   readonly mayHostBroker: boolean;
   readonly nodename: string;
-  /** `NODENAME:API_PORT` as it stands in a URL. */
+  /** `NODENAME:API_PORT` as it stands in a URL, so that one node has one id however its name is written. */
   readonly nodeId: string;
   readonly kafkaTls: KafkaTls | undefined;
   readonly kafkaSasl: KafkaSasl | undefined;
@@ -56,10 +59,18 @@ function complete(raw: RawConfig): Config {
       'PEERS and ZOOKEEPER_HOST are both set: nodes find each other in one way, so unset one of them',
     );
   }
+  const isFoundByTopic = raw.peers === undefined && raw.zookeeperHost === undefined;
+  if (isFoundByTopic && raw.kafkaTopic.endsWith(membersSuffix)) {
+    const other = raw.kafkaTopic.slice(0, -membersSuffix.length);
+    throw new FatalError(
+      `KAFKA_TOPIC is "${raw.kafkaTopic}", the topic through which nodes of a database "${other}" find each other: ` +
+        'name another one, or have nodes find each other by PEERS or ZOOKEEPER_HOST',
+    );
+  }
   const nodename = raw.nodename ?? (isWildcard(raw.apiHost) ? hostname() : raw.apiHost);
-  const nodeId = `${nodename.includes(':') ? `[${nodename}]` : nodename}:${raw.apiPort}`;
+  const nodeId = canonicalHostPort(`${nodename.includes(':') ? `[${nodename}]` : nodename}:${raw.apiPort}`);
   // A host name may be what no URL can have, such as digits alone.
-  if (!isHostPort(nodeId)) throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
+  if (nodeId === undefined) throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
   const kafkaTls = readTls(raw);
   const kafkaSasl = readSasl(raw);
   return {

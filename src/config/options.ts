@@ -25,7 +25,7 @@ export const options = {
     env: 'KAFKA_TOPIC',
     type: text(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,241}$/, 'Kafka topic name: 1 to 241 of A-Z a-z 0-9 . _ -'),
     default: 'bitacora',
-    help: 'The compacted topic that is the database. Created when it does not exist.',
+    help: 'The compacted topic that is the database. Created when it does not exist. Nodes that find each other by neither PEERS nor ZOOKEEPER_HOST do so through a second one, named the same with -members at its end.',
   },
   kafkaPartitions: {
     env: 'KAFKA_PARTITIONS',

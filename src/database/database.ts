@@ -36,11 +36,11 @@ export interface DatabaseOptions {
 /** What one look at a key found. */
 export interface Reading {
   readonly partition: number;
-  /** The applied position of the partition on the node that looked, when it looked. */
+  /** As of which position of the partition this is so: the applied position of the node that knew it, when it looked. */
   readonly position: number;
   /** undefined: there is no value. */
   readonly found: StoredValue | undefined;
-  /** Whether this node's copy of the log has told, or another node. */
+  /** Whether this node's copy of the log has told, or another node; of an absence too. */
   readonly source: 'log' | 'peer';
 }
 
@@ -53,7 +53,8 @@ export interface Peeked extends Reading {
 
 /**
  * - `local`: this node's memory as it is.
- * - `session`: not before this node is at the positions that the client has seen.
+ * - `session`: not before this node is at the positions that the client has seen. A node that is still reading the log has not
+ *   got the state at its position (see `LookupRace`), so it reads on to the end that it knows first.
  * - `linearizable`: not before this node has applied everything that was in the log when the request came.
  */
 export type Consistency =
@@ -87,12 +88,12 @@ export class Database {
   readonly #missLookups: MissLookups;
 
   constructor(options: DatabaseOptions) {
-    const { log, peers, store, replica, missLookup: policy, clock, metrics } = options;
+    const { log, cluster, peers, store, replica, missLookup: policy, clock, metrics } = options;
     this.valueBytesMax = options.valueBytesMax;
     this.#options = options;
     this.#endsLookup = new EndsLookup(() => log.ends());
     const freshEnds = () => this.#endsLookup.next();
-    this.#missLookups = new MissLookups({ policy, peers, store, replica, freshEnds, clock, metrics });
+    this.#missLookups = new MissLookups({ policy, cluster, peers, store, replica, freshEnds, clock, metrics });
   }
 
   status(): ReplicaStatus {
@@ -147,7 +148,7 @@ export class Database {
     const partition = this.#homeOf(key);
     const position =
       consistency.level === 'session'
-        ? (consistency.positions.get(partition) ?? 0)
+        ? this.#sessionPosition(partition, consistency.positions.get(partition) ?? 0)
         : await this.#endOf(partition, readTimeoutMs);
     if (!(await replica.reaches(partition, position, Math.max(0, deadlineMs - clock.monotonicMs())))) {
       throw new BitacoraError(
@@ -211,6 +212,14 @@ export class Database {
       throw new BitacoraError('not_caught_up', 'The log has not answered since the node started; ask again later.');
     }
     return partitions === 1 ? 0 : partitioner(key, partitions);
+  }
+
+  /** How far this node is to be before it answers a client that has seen `position`. */
+  #sessionPosition(partition: number, position: number): number {
+    const { replica } = this.#options;
+    // Who has seen nothing of the partition takes what there is.
+    if (position === 0 || replica.isCaughtUp(partition)) return position;
+    return Math.max(position, replica.end(partition));
   }
 
   async #endOf(partition: number, timeoutMs: number): Promise<number> {

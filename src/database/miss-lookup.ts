@@ -1,3 +1,4 @@
+import type { Cluster } from '../cluster/cluster.ts';
 import type { LookupOutcome } from '../cluster/lookup-race.ts';
 import { topicName } from '../cluster/peer-answer.ts';
 import type { Peers } from '../cluster/peers.ts';
@@ -18,6 +19,7 @@ export type MissLookupPolicy =
 
 export interface MissLookupsOptions {
   readonly policy: MissLookupPolicy;
+  readonly cluster: Cluster;
   readonly peers: Peers;
   readonly store: Store;
   readonly replica: Replica;
@@ -62,7 +64,7 @@ export class MissLookups {
   }
 
   async #lookUp(key: Buffer, partition: number): Promise<Reading> {
-    const { peers, replica, freshEnds } = this.#options;
+    const { peers, replica, cluster } = this.#options;
     const { topic, clusterId } = replica.topic!;
     const lookup = peers.lookUp({
       key,
@@ -73,7 +75,8 @@ export class MissLookups {
         end: replica.end(partition),
         caughtUp: replica.isCaughtUp(partition),
       }),
-      freshEnd: async () => (await freshEnds()).find((bounds) => bounds.partition === partition)!.end,
+      freshEnd: () => this.#freshEnd(partition),
+      lastSeenMs: (node) => cluster.members().find(({ id }) => id === node)?.lastSeenMs,
     });
     const unwatch = replica.arrivals.watch(key, {
       arrived: () => lookup.logDelivered(),
@@ -86,6 +89,14 @@ export class MissLookups {
     }
   }
 
+  async #freshEnd(partition: number): Promise<number> {
+    const bounds = (await this.#options.freshEnds()).find((candidate) => candidate.partition === partition);
+    if (bounds === undefined) {
+      throw new BitacoraError('log_unavailable', `The log did not say where partition ${partition} ends.`);
+    }
+    return bounds.end;
+  }
+
   #readingOf(key: Buffer, partition: number, outcome: LookupOutcome): Reading {
     const { store, replica, clock } = this.#options;
     switch (outcome.kind) {
@@ -94,14 +105,19 @@ export class MissLookups {
         return { partition, position, found: store.get(key, clock.nowMs()), source: 'log' };
       }
       case 'found': {
-        const { position, value } = outcome.answer;
+        const { position, value } = outcome;
         const isLive = value.expiresAtMs === undefined || value.expiresAtMs > clock.nowMs();
         return { partition, position, found: isLive ? value : undefined, source: 'peer' };
       }
       case 'absent':
-        return { partition, position: outcome.position, found: undefined, source: 'peer' };
+        return { partition, position: outcome.position, found: undefined, source: outcome.source };
       case 'unknown':
-        throw notCaughtUp('No other node that has could be asked in time.');
+        if (!outcome.shown) throw notCaughtUp('No other node that has could be asked in time.');
+        throw new BitacoraError(
+          'not_caught_up',
+          'Another node has a value from beyond the end of the log that this node has heard of, and the log did not say in ' +
+            'time whether it goes on so far. Ask again later.',
+        );
     }
   }
 }

@@ -50,7 +50,7 @@ export function makeApp(options: AppOptions): Express {
     '/health/live': liveHandler,
     '/health/ready': readyHandler(database, identity, isDraining),
     '/metrics': metricsHandler(metrics),
-    '/cluster': clusterHandler(database, identity, clock),
+    '/cluster': clusterHandler(database, identity, clock, isDraining),
     '/openapi.json': openApiHandler(version, database.valueBytesMax),
   };
   for (const [path, handler] of Object.entries(pages)) {

@@ -47,6 +47,9 @@ export class HttpServer implements Service {
   readonly #peek: ReadHandler;
   readonly #requests: RequestMetrics;
   readonly #sockets = new Set<Socket>();
+  /** Whoever asks hears that this node is about to go. */
+  #retiring = false;
+  /** No request is taken any more but those that are here. */
   #draining = false;
 
   constructor(options: HttpServerOptions) {
@@ -62,7 +65,7 @@ export class HttpServer implements Service {
       clock,
       metrics,
       requests: this.#requests,
-      isDraining: () => this.#draining,
+      isDraining: () => this.#retiring,
       answerFault: (error, request, response, _next) => this.#answerFault(error, request, response),
     });
     this.#server = createServer({
@@ -98,8 +101,14 @@ export class HttpServer implements Service {
     return typeof address === 'object' && address !== null ? address.port : this.#options.port;
   }
 
+  /** Says from now on, to whoever asks how it is, that it is about to go; requests are taken as before. */
+  retire(): void {
+    this.#retiring = true;
+  }
+
   /** Takes no new connections, answers the requests that are here, and closes each connection after its answer. */
   async drain(): Promise<void> {
+    this.#retiring = true;
     this.#draining = true;
     const closed = new AbortController();
     this.#server.close(() => closed.abort());

@@ -148,7 +148,7 @@ const metadataHeaders = {
   'Bitacora-Timestamp': header('The record’s timestamp, in ms since the epoch.'),
   'Bitacora-Source': header('log: from this node’s memory. peer: from another node’s.'),
   'Bitacora-Position': header(
-    'partition:position that the node which knew has applied; send it back in session reads.',
+    'partition:position, the records that the answer rests on: those below; send it back in session reads.',
   ),
   ETag: header('Validator of this version in this representation.'),
 };

@@ -94,7 +94,7 @@ function answerReading(
   }
   const representation = representationOf(request);
   const version: VersionText = [String(partition), String(found.offset), String(found.timestampMs)];
-  const etag = etagOf(version, representation);
+  const etag = etagOf(version, representation, source);
   const headers = [
     'Bitacora-Partition',
     version[0],
@@ -151,9 +151,17 @@ function representationOf(request: IncomingMessage): Representation {
 /** Partition, offset and timestamp as text, which an answer needs three times and V8 makes slowly. */
 type VersionText = readonly [partition: string, offset: string, timestamp: string];
 
-/** A strong validator: another version of the value, or another representation of it, has another one. */
-function etagOf([partition, offset, timestamp]: VersionText, representation: Representation): string {
-  return `"${partition}-${offset}-${timestamp}-${representation}"`;
+/**
+ * A strong validator: another version of the value, or another representation of it, has another one. JSON says where the value
+ * is from, so it has one for each source.
+ */
+function etagOf(
+  [partition, offset, timestamp]: VersionText,
+  representation: Representation,
+  source: Reading['source'],
+): string {
+  const of = representation === 'json' && source === 'peer' ? 'json-peer' : representation;
+  return `"${partition}-${offset}-${timestamp}-${of}"`;
 }
 
 /** If-None-Match by weak comparison (RFC 9110, 13.1.2). */

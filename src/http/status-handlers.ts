@@ -37,10 +37,16 @@ export function readyHandler(database: Database, identity: NodeIdentity, isDrain
 }
 
 /** The nodes of the cluster, this one first. */
-export function clusterHandler(database: Database, identity: NodeIdentity, clock: Clock): RequestHandler {
+export function clusterHandler(
+  database: Database,
+  identity: NodeIdentity,
+  clock: Clock,
+  isDraining: () => boolean,
+): RequestHandler {
   return (_request, response) => {
     const { state, ready, partitions, lagMs } = database.status();
-    const self = { id: identity.id, url: `http://${identity.id}`, state, ready, partitions, lagMs };
+    const own = isDraining() ? { state: 'draining', ready: false } : { state, ready };
+    const self = { id: identity.id, url: `http://${identity.id}`, ...own, partitions, lagMs };
     const members = [{ ...self, lastSeenMs: clock.nowMs() }, ...database.members()];
     response.json({
       members: members.map(({ id, url, state, ready, partitions, lagMs, lastSeenMs }) => ({

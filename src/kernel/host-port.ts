@@ -19,3 +19,14 @@ export function isHostPort(text: string): boolean {
   const hostIsGood = bracketed !== undefined ? isIP(bracketed) === 6 && isHost(bracketed) : isHost(plain ?? '');
   return hostIsGood && Number(port) >= 1 && Number(port) <= 65_535 && URL.canParse(`http://${text}`);
 }
+
+/**
+ * The one way of writing a `host:port`, as a URL has it: a name in lower case, an address in its shortest form. undefined for
+ * what is no `host:port`.
+ */
+export function canonicalHostPort(text: string): string | undefined {
+  if (!isHostPort(text)) return undefined;
+  const { hostname: host, port } = new URL(`http://${text}`);
+  // A URL leaves its scheme's own port out.
+  return `${host}:${port === '' ? 80 : port}`;
+}

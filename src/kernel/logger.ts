@@ -12,8 +12,3 @@ export function createLogger(level: LogLevel, options: { terminal: boolean }): L
   if (!options.terminal) return pino(settings);
   return pino(settings, pretty({ colorize: true, translateTime: 'SYS:HH:MM:ss', singleLine: true, sync: true }));
 }
-
-/** For a part whose lesser complaints another part makes too. */
-export function errorsOnly(logger: Logger): Logger {
-  return logger.child({}, { level: logger.isLevelEnabled('warn') ? 'error' : logger.level });
-}

@@ -177,6 +177,20 @@ export function membershipContract(name: string, { abilities, prepare, makeClust
       });
     }
 
+    if (abilities.notices) {
+      it('withdraws so that the others see it go, and keeps those that it knows', async () => {
+        const [first, second] = [await join(a), await join(b)];
+        await first.sees(b);
+        await second.sees(a);
+        await until(() => first.membership.isRegistered);
+        await first.membership.withdraw();
+        expect(first.membership.isRegistered).to.equal(false);
+        await second.sees();
+        expect(first.members).to.deep.equal([b]);
+        expect(second.membership.isRegistered).to.equal(true);
+      });
+    }
+
     if (abilities.refusesSecond) {
       it('refuses a second node of an id, and keeps the first', async () => {
         const [first, other] = [await join(a), await join(b)];

@@ -488,6 +488,8 @@ export class Group {
     }
     const reply = this.#generationFor(next);
     const isLeader = this.#members.leaderId === next.id;
+    // Its session may have ended while it waited for the log.
+    this.#extendSession(next, nowMs);
     // A client that cannot skip the assignment would assign if it knew that it leads: it is told that its predecessor does.
     if (canSkipAssignment) this.#outbox.completeJoin(next, { ...reply, skipAssignment: isLeader });
     else this.#outbox.completeJoin(next, { ...reply, leader: isLeader ? old.id : reply.leader, members: [] });

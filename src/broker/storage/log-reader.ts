@@ -164,8 +164,7 @@ export class LogReader {
         records = await readBytes(handle.fd, position, first);
       }
       const whole = wholeBatches(records, isWholeSegment ? undefined : limit, maxBytes);
-      if (whole === undefined) console.log("DBG2", {offset, limit, position, len: records.length, isWholeSegment, hint: this.#hints.get(offset)?.position, idx: index.offsetsFile.toString("hex"), segs: this.#log.segments.map(s=>s.facts), end: this.#log.endOffset});
-if (whole === undefined) throw damaged(segment, position);
+      if (whole === undefined) throw damaged(segment, position);
       this.#addHint(whole.nextOffset, { segment, position: position + whole.bytes });
       return { records: records.subarray(0, whole.bytes), nextOffset: whole.nextOffset, segments };
     } finally {
@@ -176,7 +175,8 @@ if (whole === undefined) throw damaged(segment, position);
   /** The segment to read an offset in, with its index. */
   async #segmentOf(offset: number): Promise<{ segment: Segment; index: SegmentIndex }> {
     for (;;) {
-      const segment = this.#log.segments.find(({ nextOffset }) => nextOffset > offset);
+      // Compaction may leave a segment without a batch.
+      const segment = this.#log.segments.find(({ nextOffset, bytes }) => nextOffset > offset && bytes > 0);
       if (segment === undefined) throw new KafkaError('OFFSET_OUT_OF_RANGE', `Offset ${offset} is not in the log.`);
       const index = segment.loadedIndex ?? (await segment.loadIndex());
       // A compaction, or the deletion of old segments, may have come between.
@@ -265,7 +265,6 @@ async function readBytes(fd: number, position: number, bytes: number): Promise<B
 }
 
 function damaged(segment: Segment, position: number): KafkaError {
-  console.log("DBG", new Error().stack);
   return new KafkaError('KAFKA_STORAGE_ERROR', `${segment.logPath} is damaged at byte ${position}.`);
 }
 

@@ -25,7 +25,7 @@ export function expiredCount(
   const isExpired = (segment: SegmentFacts, index: number): boolean => {
     const next = segments[index + 1];
     if (next !== undefined && next.baseOffset <= logStartOffset) return true;
-    if (!cleanupPolicy.delete || segment.bytes === 0) return false;
+    if (!cleanupPolicy.delete || (next === undefined && segment.bytes === 0)) return false;
     if (retentionMs >= 0 && nowMs - lateness(segment) > retentionMs) return true;
     return retentionBytes >= 0 && bytesOver >= segment.bytes;
   };

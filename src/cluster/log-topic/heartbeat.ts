@@ -1,4 +1,4 @@
-import { isHostPort } from '../../kernel/host-port.ts';
+import { canonicalHostPort } from '../../kernel/host-port.ts';
 import type { StoredValue } from '../../store/store.ts';
 import type { Self } from '../membership.ts';
 
@@ -19,13 +19,13 @@ export function formatHeartbeat({ instance, socket }: Self, since: number | unde
 
 /** undefined for what no node has written: anybody who may write to the topic may write anything. */
 export function parseHeartbeat(key: Buffer, stored: StoredValue): Heartbeat | undefined {
-  const id = key.toString('latin1');
   const { latin1, offset } = stored;
-  if (!isHostPort(id) || latin1.length > valueBytesMax) return undefined;
+  const id = canonicalHostPort(key.toString('latin1'));
+  if (id === undefined || latin1.length > valueBytesMax) return undefined;
   try {
     const { instance, since } = (JSON.parse(latin1) ?? {}) as Record<string, unknown>;
     if (typeof instance !== 'string' || instance === '') return undefined;
-    if (since !== undefined && !Number.isSafeInteger(since)) return undefined;
+    if (since !== undefined && (!Number.isSafeInteger(since) || (since as number) < 0)) return undefined;
     return { id, instance, since: since as number | undefined, offset };
   } catch {
     return undefined;

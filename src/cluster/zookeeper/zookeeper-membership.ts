@@ -28,13 +28,16 @@ export interface ZookeeperMembershipOptions {
 
 /** The members that have registered in ZooKeeper, each as a node that vanishes with its session. */
 export class ZookeeperMembership implements Membership {
+  readonly registry = 'zookeeper';
   readonly #options: ZookeeperMembershipOptions;
   readonly #folder: string;
   readonly #members = new MemberSet();
   readonly #session: SessionLoop;
   readonly #leaving = new AbortController();
   #running: Promise<void> | undefined;
-  #left: Promise<void> | undefined;
+  /** Over which this node was last found in place. */
+  #registeredOver: Connection | undefined;
+  #withdrawn: Promise<void> | undefined;
 
   constructor(options: ZookeeperMembershipOptions) {
     const { connect, sessionTimeoutMs, clock, logger } = options;
@@ -57,6 +60,7 @@ export class ZookeeperMembership implements Membership {
         look.run(connection, (_, changed) => this.#look(connection, self.id, changed)),
         // A second node of this id is to announce nothing.
         asServer.run(connection, () => {
+          this.#registeredOver = connection;
           registered ??= asSocket?.run(connection);
         }),
       ]);
@@ -65,9 +69,15 @@ export class ZookeeperMembership implements Membership {
     this.#running = this.#session.run(serve, this.#leaving.signal);
   }
 
+  /** The node vanishes with its session, and nothing more is heard of the others. */
+  withdraw(): Promise<void> {
+    this.#withdrawn ??= this.#endSession();
+    return this.#withdrawn;
+  }
+
   leave(): Promise<void> {
-    this.#left ??= this.#end();
-    return this.#left;
+    this.#members.silence();
+    return this.withdraw();
   }
 
   members(): ReadonlySet<string> {
@@ -80,6 +90,10 @@ export class ZookeeperMembership implements Membership {
 
   get ignoredEntries(): number {
     return this.#members.ignored;
+  }
+
+  get isRegistered(): boolean {
+    return this.#registeredOver !== undefined && !this.#registeredOver.over.aborted;
   }
 
   async #look(connection: Connection, ownId: string, changed: () => void): Promise<number> {
@@ -115,8 +129,7 @@ export class ZookeeperMembership implements Membership {
     return 'give up';
   }
 
-  async #end(): Promise<void> {
-    this.#members.silence();
+  async #endSession(): Promise<void> {
     this.#leaving.abort();
     const { connection } = this.#session;
     if (connection !== undefined) {

@@ -279,7 +279,11 @@ export class KafkaLog implements Log {
   }
 }
 
-/** Kafka never compacts the segment that is being written: it ends by size, or by age where little is written. */
+/**
+ * Kafka never compacts the segment that is being written, which is to end by size (`uncompactedBytesMax`), or within an hour where
+ * little is written. Of those that have ended, the cleaner is to take a tenth of uncompacted bytes for reason enough to run; by
+ * default it waits for half (`min.cleanable.dirty.ratio`).
+ */
 function compactionConfigs({ uncompactedBytesMax }: TopicSettings): { name: string; value: string }[] {
   if (uncompactedBytesMax === undefined) return [];
   return [

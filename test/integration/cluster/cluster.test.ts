@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
 import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
 import { freePort } from '../../support/kafka/ports.ts';
@@ -124,13 +126,31 @@ describe('nodes on one machine', function () {
     });
   }
 
-  it('refuse to start where another node answers at their address', async () => {
+  it('refuse to start where another node answers at their address, before they say a word to Kafka', async () => {
     const topic = freshTopicName('cluster-address');
-    const first = await (await start(topic)).ready();
-    const environment = { API_HOST: '127.0.0.2', NODENAME: '127.0.0.1', API_PORT: String(first.port) };
+    const LOG_LEVEL = 'debug';
+    const first = await (await start(topic, { LOG_LEVEL })).ready();
+    expect(first.output).to.include('"kafkajs"');
+    const environment = { API_HOST: '127.0.0.2', NODENAME: '127.0.0.1', API_PORT: String(first.port), LOG_LEVEL };
     const second = await start(topic, environment);
     expect(await second.exited).to.equal(1);
     expect(second.output).to.include(`bitacora: another node is alive under the id ${idOf(first)}`);
+    expect(second.output).to.not.include('"kafkajs"');
+  });
+
+  it('that are told to stop while they start, start nothing more and end well', async () => {
+    // Dialling its own address keeps the node waiting.
+    const silent = createServer();
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const environment = { API_HOST: '127.0.0.2', NODENAME: '127.0.0.1', API_PORT: String(port), LOG_LEVEL: 'debug' };
+    const node = await start(freshTopicName('cluster-stop'), environment);
+    await once(silent, 'connection');
+    expect(await node.stop()).to.equal(0);
+    silent.close();
+    expect(node.output).to.not.include('"kafkajs"');
+    expect(node.output).to.not.include('/rpc, topic');
   });
 
   it('go on with the last known members while ZooKeeper is away, say so once, and find newcomers when it is back', async () => {

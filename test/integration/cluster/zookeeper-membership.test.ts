@@ -173,6 +173,8 @@ describe('ZooKeeper membership', () => {
       zookeeper.pause();
       try {
         await until(() => lines.filter((line) => line.includes('the server is silent')).length >= 4);
+        // Each of them has noticed, however often either has tried.
+        await until(() => lines.filter((line) => line.includes('does not answer')).length === 2);
         expect(first.members).to.deep.equal([b]);
       } finally {
         zookeeper.resume();

@@ -91,6 +91,20 @@ describe('a breaker', () => {
     expect([breaker.isOpen, breaker.allows(0), breaker.allows(0)]).to.deep.equal([false, true, true]);
   });
 
+  it('lets one through at once when the peer is revived, and is as it was when that fails', () => {
+    fail(5, 0);
+    breaker.revived(100);
+    expect([breaker.isOpen, breaker.allows(100), breaker.allows(100)]).to.deep.equal([true, true, false]);
+    breaker.failed(200);
+    expect(nextTrial(200)).to.equal(2_200);
+  });
+
+  it('is not kept open longer because the peer is revived', () => {
+    fail(5, 0);
+    breaker.revived(5_000);
+    expect(breaker.allows(1_000)).to.equal(true);
+  });
+
   it('begins at a second again after it has been closed', () => {
     fail(5, 0);
     breaker.failed(nextTrial(0));

@@ -11,13 +11,21 @@ function value(offset: number): StoredValue {
 
 /** An answer with a value that was written just before the position. */
 const hit = (position: number): PeerAnswer => ({ position, caughtUp: true, value: value(position - 1) });
+/** A value of which more of the log is read than its record. */
+const hitAt = (position: number, offset: number, more: Partial<PeerAnswer> = {}): PeerAnswer => ({
+  ...hit(position),
+  value: value(offset),
+  ...more,
+});
 const miss = (position: number, { caughtUp = true } = {}): PeerAnswer => ({ position, caughtUp, value: undefined });
+
+const nothing = { stale: 0, forged: 0, unverified: 0, contradicted: 0, unread: 0 };
 
 describe('the race of a look-up', () => {
   let local: { -readonly [Name in keyof LocalView]: LocalView[Name] };
 
   beforeEach(() => {
-    local = { position: 10, end: 100, caughtUp: false };
+    local = { position: 10, end: 100, caughtUp: false, nowMs: 1_000 };
   });
 
   const raceOf = (...peers: string[]) => new LookupRace(peers, () => ({ ...local }));
@@ -26,9 +34,9 @@ describe('the race of a look-up', () => {
   function told({ outcome }: LookupRace): string | undefined {
     switch (outcome?.kind) {
       case 'found':
-        return `found at ${outcome.answer.position}`;
+        return `found at ${outcome.position}`;
       case 'absent':
-        return `absent at ${outcome.position}`;
+        return `absent at ${outcome.position}${outcome.source === 'log' ? ' by the log' : ''}`;
       default:
         return outcome?.kind;
     }
@@ -78,11 +86,42 @@ describe('the race of a look-up', () => {
       });
     }
 
-    it('does not let a newer "not found" of a node that is reading say that there is nothing, nor the older value', () => {
+    for (const first of ['value', 'not found']) {
+      it(`does not let "not found" of a node that is reading outrank a value (${first} first)`, () => {
+        const race = raceOf('a', 'b');
+        if (first === 'value') race.answered('a', hit(20));
+        race.answered('b', miss(50, { caughtUp: false }));
+        race.answered('a', hit(20));
+        expect(told(race)).to.equal('found at 20');
+        expect(race.dropped).to.deep.equal({ ...nothing, unread: 1 });
+      });
+
+      it(`takes a value of a node that is reading for the state behind its record, not at the node’s position (${first} first)`, () => {
+        const race = raceOf('a', 'b');
+        const old = hitAt(60, 30, { caughtUp: false });
+        if (first === 'value') race.answered('a', old);
+        race.answered('b', miss(40));
+        race.answered('a', old);
+        expect(told(race)).to.equal('absent at 40');
+      });
+    }
+
+    it('takes a value of a node that is reading when nobody knows of a later state', () => {
       const race = raceOf('a', 'b');
-      race.answered('a', hit(20));
-      race.answered('b', miss(50, { caughtUp: false }));
-      expect(told(race)).to.equal('unknown');
+      race.answered('a', hitAt(60, 30, { caughtUp: false }));
+      race.answered('b', miss(30));
+      expect(told(race)).to.equal('found at 31');
+    });
+
+    it('takes a value that has expired for "not found", and for nothing when the node is reading', () => {
+      const expired = { ...value(30), expiresAtMs: 1_000 };
+      const race = raceOf('a', 'b');
+      race.answered('a', hitAt(60, 30, { value: { ...expired, expiresAtMs: 1_001 } }));
+      race.answered('b', hitAt(70, 30, { value: expired }));
+      expect(told(race)).to.equal('absent at 70');
+      const other = raceOf('a');
+      other.answered('a', hitAt(60, 30, { value: expired, caughtUp: false }));
+      expect(told(other)).to.equal('unknown');
     });
 
     for (const first of [true, false]) {
@@ -104,7 +143,45 @@ describe('the race of a look-up', () => {
       expect(told(race)).to.equal(undefined);
       race.failed('b');
       expect(told(race)).to.equal('found at 20');
-      expect(race.dropped).to.deep.equal({ stale: 0, forged: 0, unverified: 0 });
+      expect(race.dropped).to.deep.equal(nothing);
+    });
+  });
+
+  describe('a value whose record this node has read past', () => {
+    it('is dropped: a later record has replaced it', () => {
+      const race = raceOf('a');
+      race.answered('a', hitAt(100, 9));
+      expect(told(race)).to.equal('unknown');
+      expect(race.dropped).to.deep.equal({ ...nothing, contradicted: 1 });
+    });
+
+    it('is dropped in favour of the state at a lower position', () => {
+      const race = raceOf('a', 'b');
+      race.answered('a', hitAt(60, 9));
+      race.answered('b', hit(50));
+      expect(told(race)).to.equal('found at 50');
+    });
+
+    it('is dropped when this node has read past it while others were waited for', () => {
+      const race = raceOf('a', 'b');
+      race.answered('a', hitAt(50, 20));
+      local.position = 21;
+      race.failed('b');
+      expect(told(race)).to.equal('unknown');
+      expect(race.dropped).to.deep.equal({ ...nothing, contradicted: 1 });
+    });
+
+    it('is dropped without asking the log, when its peer is beyond the end', () => {
+      local.caughtUp = true;
+      const race = raceOf('a');
+      race.answered('a', hitAt(150, 9));
+      expect([race.wantsEnd, told(race)]).to.deep.equal([false, 'absent at 10 by the log']);
+    });
+
+    it('begins behind the record at this node’s own position', () => {
+      const race = raceOf('a');
+      race.answered('a', hitAt(100, 10));
+      expect(told(race)).to.equal('found at 100');
     });
   });
 
@@ -122,13 +199,13 @@ describe('the race of a look-up', () => {
       race.answered('a', hit(50));
       race.answered('b', hit(9));
       expect(told(race)).to.equal('found at 50');
-      expect(race.dropped).to.deep.equal({ stale: 1, forged: 0, unverified: 0 });
+      expect(race.dropped).to.deep.equal({ ...nothing, stale: 1 });
     });
 
     it('count at the position itself', () => {
       const race = raceOf('a');
-      race.answered('a', hit(10));
-      expect(told(race)).to.equal('found at 10');
+      race.answered('a', miss(10));
+      expect(told(race)).to.equal('absent at 10');
     });
 
     it('are dropped when this node has passed them before anything was decided', () => {
@@ -149,14 +226,14 @@ describe('the race of a look-up', () => {
       local.end = 30;
       race.endIs(30);
       expect(told(race)).to.equal('unknown');
-      expect(race.dropped).to.deep.equal({ stale: 1, forged: 0, unverified: 0 });
+      expect(race.dropped).to.deep.equal({ ...nothing, stale: 1 });
     });
 
     it('do not resurrect what this node has seen deleted and forgotten', () => {
       local.caughtUp = true;
       const race = raceOf('a');
       race.answered('a', hit(9));
-      expect(told(race)).to.equal('absent at 10');
+      expect(told(race)).to.equal('absent at 10 by the log');
     });
   });
 
@@ -177,9 +254,19 @@ describe('the race of a look-up', () => {
       expect(told(race)).to.equal(undefined);
     });
 
-    it('comes with "not found" at that end, even of a node that has not caught up', () => {
+    it('does not come with "not found" of a node that is reading, even at that end', () => {
       const race = raceOf('a', 'b');
       race.answered('a', miss(100, { caughtUp: false }));
+      expect(told(race)).to.equal(undefined);
+      race.answered('b', hit(60));
+      expect(told(race)).to.equal('found at 60');
+    });
+
+    it('does not come with a value from before that end, of a node that is reading beyond it', () => {
+      const race = raceOf('a', 'b');
+      race.answered('a', hitAt(100, 98, { caughtUp: false }));
+      expect(told(race)).to.equal(undefined);
+      race.answered('b', miss(100));
       expect(told(race)).to.equal('absent at 100');
     });
 
@@ -202,7 +289,7 @@ describe('the race of a look-up', () => {
     it('comes at once when there is nobody to ask', () => {
       expect(told(raceOf())).to.equal('unknown');
       local.caughtUp = true;
-      expect(told(raceOf())).to.equal('absent at 10');
+      expect(told(raceOf())).to.equal('absent at 10 by the log');
     });
 
     it('comes once: nothing that happens later changes it', () => {
@@ -279,9 +366,9 @@ describe('the race of a look-up', () => {
 
     it('ends where this node has caught up itself, at the start or meanwhile', () => {
       const race = raceOf('a');
-      local = { position: 100, end: 100, caughtUp: true };
+      local = { ...local, position: 100, end: 100, caughtUp: true };
       race.deadline();
-      expect(told(race)).to.equal('absent at 100');
+      expect(told(race)).to.equal('absent at 100 by the log');
     });
 
     it('comes back when what was read is dropped', () => {
@@ -309,7 +396,7 @@ describe('the race of a look-up', () => {
       race.answered('a', miss(102));
       race.endAsked();
       race.endIs(101);
-      expect(race.dropped).to.deep.equal({ stale: 0, forged: 1, unverified: 0 });
+      expect(race.dropped).to.deep.equal({ ...nothing, forged: 1 });
       race.answered('b', hit(40));
       expect(told(race)).to.equal('found at 40');
     });
@@ -320,7 +407,7 @@ describe('the race of a look-up', () => {
       race.endAsked();
       race.endUnknown();
       expect(told(race)).to.equal('unknown');
-      expect(race.dropped).to.deep.equal({ stale: 0, forged: 0, unverified: 1 });
+      expect(race.dropped).to.deep.equal({ ...nothing, unverified: 1 });
     });
 
     it('is dropped when time is up', () => {
@@ -334,10 +421,110 @@ describe('the race of a look-up', () => {
     });
 
     it('does not hold up one that is at the known end', () => {
-      const race = raceOf('a', 'b');
-      race.answered('a', hit(150));
-      race.answered('b', miss(100));
-      expect(told(race)).to.equal('absent at 100');
+      for (const [ahead, there, outcome] of [
+        [miss(150), miss(100), 'absent at 100'],
+        [miss(150), hit(100), 'found at 100'],
+        [hit(150), hit(100), 'found at 100'],
+      ] as const) {
+        const race = raceOf('a', 'b');
+        race.answered('a', ahead);
+        race.answered('b', there);
+        expect(told(race)).to.equal(outcome);
+      }
+    });
+
+    describe('with a value', () => {
+      beforeEach(() => {
+        local = { ...local, position: 100, caughtUp: true };
+      });
+
+      it('keeps this node from saying that there is nothing, when the log does not say where it ends', () => {
+        const race = raceOf('a');
+        race.answered('a', hit(102));
+        race.endAsked();
+        race.endUnknown();
+        expect(told(race)).to.equal('unknown');
+        expect(race.outcome).to.deep.equal({ kind: 'unknown', shown: true });
+      });
+
+      it('keeps this node from saying that there is nothing, when time is up before the log has said', () => {
+        for (const isAsked of [true, false]) {
+          const race = raceOf('a', 'b');
+          race.answered('a', hit(102));
+          if (isAsked) race.endAsked();
+          race.deadline();
+          expect(told(race)).to.equal('unknown');
+          expect(race.dropped).to.deep.equal({ ...nothing, unverified: 1 });
+        }
+      });
+
+      for (const order of ['before', 'after']) {
+        it(`holds up "not found" from below its record, that comes ${order} the log’s silence, and outlasts it`, () => {
+          const race = raceOf('a', 'b', 'c');
+          race.answered('a', hit(102));
+          race.endAsked();
+          if (order === 'before') race.answered('b', miss(100));
+          expect(told(race)).to.equal(undefined);
+          race.endUnknown();
+          if (order === 'after') race.answered('b', miss(100));
+          race.failed('c');
+          if (race.wantsEnd) race.endAsked();
+          race.endUnknown();
+          expect(told(race)).to.equal('unknown');
+        });
+      }
+
+      it('does not keep anybody from saying so who has read past its record', () => {
+        const race = raceOf('a', 'b');
+        race.answered('a', hit(102));
+        race.endAsked();
+        race.endUnknown();
+        local.end = 103;
+        race.answered('b', miss(103));
+        expect(told(race)).to.equal('absent at 103');
+      });
+
+      it('does not keep this node from saying so once it has read past its record', () => {
+        const race = raceOf('a', 'b');
+        race.answered('a', hitAt(200, 101));
+        race.endAsked();
+        race.endUnknown();
+        local.position = 102;
+        race.failed('b');
+        expect(told(race)).to.equal('absent at 102 by the log');
+      });
+
+      it('does not keep it from saying so once the log has told a forgery', () => {
+        const race = raceOf('a', 'b');
+        race.answered('a', hit(102));
+        race.endAsked();
+        race.endUnknown();
+        race.answered('b', hit(105));
+        expect(race.wantsEnd).to.equal(true);
+        race.endAsked();
+        race.endIs(101);
+        expect(told(race)).to.equal('absent at 100 by the log');
+        expect(race.dropped).to.deep.equal({ ...nothing, forged: 2 });
+      });
+
+      it('gives way to a value that is within the known log', () => {
+        local.position = 90;
+        const race = raceOf('a', 'b');
+        race.answered('a', hit(102));
+        race.endAsked();
+        race.endUnknown();
+        race.answered('b', hit(95));
+        expect(told(race)).to.equal('found at 95');
+      });
+    });
+
+    it('with nothing under the key keeps nobody from saying that there is nothing', () => {
+      local = { ...local, position: 100, caughtUp: true };
+      const race = raceOf('a');
+      race.answered('a', miss(102));
+      race.endAsked();
+      race.endUnknown();
+      expect(told(race)).to.equal('absent at 100 by the log');
     });
 
     it('is believed once this node itself has heard that the log goes on so far', () => {
@@ -368,8 +555,11 @@ describe('the race of a look-up', () => {
       if (race.wantsEnd) race.endAsked();
       race.endIs(101);
       expect(race.dropped.forged).to.equal(0);
-      // An answer at the end that the log has just told ends the wait; it does not say that the other was a forgery.
-      expect(told(race)).to.equal('absent at 101');
+      expect(told(race)).to.equal(undefined);
+      expect(race.wantsEnd).to.equal(true);
+      race.endAsked();
+      race.endIs(105);
+      expect(told(race)).to.equal('found at 105');
     });
 
     it('is not lost to the answer to an earlier question: the question after it decides', () => {
@@ -397,7 +587,7 @@ describe('the race of a look-up', () => {
       if (race.wantsEnd) race.endAsked();
       race.endIs(105);
       expect(told(race)).to.equal('found at 105');
-      expect(race.dropped.unverified).to.equal(1);
+      expect(race.dropped).to.deep.equal(nothing);
     });
   });
 });

@@ -13,6 +13,23 @@ describe('the set of members', () => {
     expect([members.ids.size, members.ignored]).to.deep.equal([membersMax, 1_000 - membersMax]);
   });
 
+  it('takes no place for the node itself, and none from who is a member already', () => {
+    const members = new MemberSet();
+    members.replace(['z.test:8082'], own);
+    const many = Array.from({ length: membersMax - 1 }, (_, i) => `a${i}.test:8082`);
+    members.replace([own, ...many, 'z.test:8082'], own);
+    expect([members.ids.size, members.ignored, members.ids.has('z.test:8082')]).to.deep.equal([membersMax, 0, true]);
+    members.replace([own, ...many, 'b.test:8082', 'z.test:8082'], own);
+    expect([members.ids.size, members.ignored]).to.deep.equal([membersMax, 1]);
+    expect([members.ids.has('z.test:8082'), members.ids.has('b.test:8082')]).to.deep.equal([true, false]);
+  });
+
+  it('knows a node however its host and port are written, itself too', () => {
+    const members = new MemberSet();
+    members.replace(['A.test:8082', 'a.test:08082', 'a.TEST:8082', '[FD00:0::1]:80', 'OWN.test:8082'], own);
+    expect([[...members.ids], members.ignored]).to.deep.equal([['[fd00::1]:80', 'a.test:8082'], 0]);
+  });
+
   it('counts entries that a registry found senseless with those that are no host:port, and once a look', () => {
     const members = new MemberSet();
     members.replace(['a.test:8082', 'nonsense', own], own, 2);

@@ -169,7 +169,8 @@ describe('a peer’s answer', () => {
     }
 
     it('with a timestamp that is no integer', () => {
-      for (const text of [' 7', '+7', '7.0', '1e3', '', '--1', '-', '1'.repeat(17)]) {
+      const unsafe = ['9007199254740992', '-9007199254740992', '9999999999999999'];
+      for (const text of [' 7', '+7', '7.0', '1e3', '', '--1', '-', '1'.repeat(17), ...unsafe]) {
         expect(parse(hit({ 'bitacora-timestamp': text })), JSON.stringify(text)).to.equal('malformed');
       }
     });

@@ -181,15 +181,28 @@ describe('requests to a peer', () => {
         'sends a header that is too long',
         (socket: Socket) => socket.write(`HTTP/1.1 200 OK\r\nA: ${'x'.repeat(17 * 1024)}\r\n\r\n`),
       ],
-      ['sends one byte too many', (socket: Socket) => socket.write(answerText(200, {}, 'x'.repeat(bodyBytesMax + 1)))],
-      [
-        'sends more than it said',
-        (socket: Socket) => socket.write(`${answerText(200, { 'Content-Length': '2000' }, 'x'.repeat(2_000))}more`),
-      ],
     ] as const) {
       it(`when the peer ${what}`, async () => {
         peer.onRequest = ({ socket }) => void onRequest(socket);
         expect(await told(get())).to.equal('failed');
+        await until(areEnded);
+        await checkUsable();
+      });
+    }
+
+    for (const [what, text] of [
+      ['sends one byte too many', answerText(200, { 'X-Y': 'a' }, 'x'.repeat(bodyBytesMax + 1))],
+      [
+        'sends more than it said',
+        `${answerText(200, { 'X-Y': 'a', 'Content-Length': '2000' }, 'x'.repeat(2_000))}more`,
+      ],
+    ] as const) {
+      it(`when the peer ${what}, and what came first can be told`, async () => {
+        answerAll(text);
+        const error = await get().catch((caught: unknown) => caught);
+        expect(error).to.be.instanceOf(PeerRequestError);
+        const { fault, head } = error as PeerRequestError;
+        expect([fault, head?.status, head?.headers['x-y']]).to.deep.equal(['too_large', 200, 'a']);
         await until(areEnded);
         await checkUsable();
       });
@@ -216,11 +229,11 @@ describe('requests to a peer', () => {
       }
     });
 
-    for (const [what, head, more] of [
-      ['body', 'HTTP/1.1 200 OK\r\n\r\n', 'x'.repeat(100)],
-      ['body in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', '3\r\nabc\r\n'],
-      ['list of headers', 'HTTP/1.1 200 OK\r\n', 'a: b\r\n'],
-      ['header', 'HTTP/1.1 200 OK\r\na: ', 'x'.repeat(100)],
+    for (const [what, head, more, fault] of [
+      ['body', 'HTTP/1.1 200 OK\r\n\r\n', 'x'.repeat(100), 'too_large'],
+      ['body in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', '3\r\nabc\r\n', 'too_large'],
+      ['list of headers', 'HTTP/1.1 200 OK\r\n', 'a: b\r\n', 'failed'],
+      ['header', 'HTTP/1.1 200 OK\r\na: ', 'x'.repeat(100), 'failed'],
     ] as const) {
       it(`when the peer sends an endless ${what}, and then it is no longer listened to`, async () => {
         peer.onRequest = ({ socket }) => {
@@ -231,7 +244,7 @@ describe('requests to a peer', () => {
           socket.on('drain', go);
           go();
         };
-        expect(await told(get())).to.equal('failed');
+        expect(await told(get())).to.equal(fault);
         await until(areEnded);
         await checkUsable();
       });

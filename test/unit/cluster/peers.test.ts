@@ -15,7 +15,10 @@ const failuresToOpen = 5;
 class SteeredMembership implements Membership {
   readonly #members = new MemberSet();
   readonly ignoredEntries = 0;
+  readonly registry = 'list';
+  readonly isRegistered = true;
   async join(): Promise<void> {}
+  async withdraw(): Promise<void> {}
   async leave(): Promise<void> {}
   members(): ReadonlySet<string> {
     return this.#members.ids;
@@ -34,8 +37,9 @@ describe('looking keys up at peers', () => {
   let membership: SteeredMembership;
   let peers: Peers;
   let scripted: ScriptedPeer[];
-  let local: { -readonly [Name in keyof LocalView]: LocalView[Name] };
+  let local: { -readonly [Name in 'position' | 'end' | 'caughtUp']: LocalView[Name] };
   let freshEnd: () => Promise<number>;
+  let lastSeenMs: number | undefined;
 
   beforeEach(async () => {
     [clock, metrics, membership] = [new FakeClock(), new Metrics(), new SteeredMembership()];
@@ -43,6 +47,7 @@ describe('looking keys up at peers', () => {
     scripted = [];
     local = { position: 10, end: 100, caughtUp: false };
     freshEnd = async () => 100;
+    lastSeenMs = undefined;
   });
 
   afterEach(async () => {
@@ -71,11 +76,11 @@ describe('looking keys up at peers', () => {
       topic: '-/test',
       local: () => ({ ...local }),
       freshEnd: () => freshEnd(),
+      lastSeenMs: () => lastSeenMs,
     });
 
   function told(outcome: LookupOutcome): string {
-    if (outcome.kind === 'found')
-      return `${(outcome.answer.value as { latin1: string }).latin1} at ${outcome.answer.position}`;
+    if (outcome.kind === 'found') return `${outcome.value.latin1} at ${outcome.position}`;
     return outcome.kind === 'absent' ? `absent at ${outcome.position}` : outcome.kind;
   }
 
@@ -180,7 +185,7 @@ describe('looking keys up at peers', () => {
       ['a 503', 'HTTP/1.1 503 S\r\nContent-Length: 0\r\n\r\n', 'unavailable'],
       ['a value in gzip', valueAnswer('v', { position: 50, headers: { 'Content-Encoding': 'gzip' } }), 'malformed'],
       ['garbage', '\x00\x01\x02\r\n\r\n', 'failed'],
-      ['a value that is too large', valueAnswer('v'.repeat(100_000), { position: 50 }), 'failed'],
+      ['a value that is too large', valueAnswer('v'.repeat(100_000), { position: 50 }), 'too_large'],
       [
         'a small value that is said to be large',
         valueAnswer('v', { position: 50, headers: { 'Content-Length': '1' } }).replace('Bitacora-Offset', 'X'),
@@ -349,6 +354,46 @@ describe('looking keys up at peers', () => {
       expect((await requests()).breaker_open).to.equal(1);
       await clock.pass(5_000);
       expect(await meanwhile).to.equal('unknown');
+    });
+
+    it('but tries one that has been seen since it failed, once', async () => {
+      const peer = await open();
+      lastSeenMs = clock.nowMs();
+      await clock.pass(10);
+      await ask();
+      expect(peer.requests, 'seen, and failed since').to.have.length(failuresToOpen);
+      lastSeenMs = clock.nowMs();
+      await ask();
+      await ask();
+      expect(peer.requests).to.have.length(failuresToOpen + 1);
+      peer.onRequest = ({ socket }) => void socket.write(valueAnswer('well', { position: 100 }));
+      await clock.pass(1);
+      lastSeenMs = clock.nowMs();
+      expect(await ask()).to.equal('well at 100');
+      expect(await counted('peer_breakers_open')).to.deep.equal({});
+    });
+
+    it('but not one whose values are larger than this node takes', async () => {
+      const [peer] = await start(valueAnswer('v'.repeat(100_000), { position: 50 }));
+      for (let i = 0; i < 3 * failuresToOpen; i += 1) expect(await ask()).to.equal('unknown');
+      expect(await requests()).to.deep.equal({ too_large: 3 * failuresToOpen });
+      expect(peer!.requests).to.have.length(3 * failuresToOpen);
+      expect(await counted('peer_breakers_open')).to.deep.equal({});
+    });
+
+    it('and that is no node but sends large answers', async () => {
+      const [peer] = await start(valueAnswer('v'.repeat(100_000), { position: 50 }).replace('Bitacora-Topic', 'X'));
+      for (let i = 0; i < failuresToOpen + 3; i += 1) expect(await ask()).to.equal('unknown');
+      expect(await requests()).to.deep.equal({ too_large: failuresToOpen, breaker_open: 3 });
+      expect(peer!.requests).to.have.length(failuresToOpen);
+    });
+
+    it('but closes when the trial’s answer is too large', async () => {
+      const peer = await open();
+      peer.onRequest = ({ socket }) => void socket.write(valueAnswer('v'.repeat(100_000), { position: 50 }));
+      await clock.pass(1_000);
+      await ask();
+      expect(await counted('peer_breakers_open')).to.deep.equal({});
     });
 
     it('but not one that says that it cannot tell', async () => {

@@ -41,6 +41,15 @@ describe('what a node says of itself', () => {
     });
   }
 
+  it('is refused with a name that is long, empty or would not stand in a line', () => {
+    for (const field of ['node', 'instance']) {
+      expect(parse({ ...good, [field]: 'x'.repeat(300) })).to.not.equal(undefined);
+      for (const name of ['', 'x'.repeat(301), 'a b', 'a\nb', '\u001b[31m', 'ñ']) {
+        expect(parse({ ...good, [field]: name }), name).to.equal(undefined);
+      }
+    }
+  });
+
   it('is refused with a state that would not be a word, or with more partitions than any topic here has', () => {
     for (const state of ['', 'a b', 'A', 'x'.repeat(33), 'a\nb']) expect(parse({ ...good, state })).to.equal(undefined);
     const partitions = (count: number) => Array.from({ length: count }, () => good.partitions[0]);
@@ -118,30 +127,82 @@ describe('asking a node how it is', () => {
     expect((error as Error).message).to.match(/more than 1048576 bytes/);
   });
 
-  it('goes on: what was said last is kept when the node falls silent, and said to be old', async () => {
-    const clock = new FakeClock();
-    answer(200, JSON.stringify(good));
-    const watch = new VitalsWatch(new PeerHttp(peer.id, 30_000, clock), { everyMs: 2_000, timeoutMs: 1_000, clock });
-    try {
+  describe('again and again', () => {
+    let clock: FakeClock;
+    let watch: VitalsWatch;
+    let changes: string[];
+    const told = () => ({ ...good, node: peer.id });
+    const latest = () => ({ ...parsed, node: peer.id });
+
+    beforeEach(() => {
+      clock = new FakeClock();
+      changes = [];
+    });
+
+    afterEach(() => watch.stop());
+
+    function start(): void {
+      const onChange = (reach: string, trouble: string | undefined) => void changes.push(`${reach}: ${trouble}`);
+      const options = { id: peer.id, everyMs: 2_000, timeoutMs: 3_600_000, clock, onChange };
+      watch = new VitalsWatch(new PeerHttp(peer.id, 30_000, clock), options);
+    }
+
+    /** Time passes, question after question, until it is so. */
+    const passUntil = (condition: () => boolean) =>
+      until(async () => {
+        await clock.pass(2_000);
+        return condition();
+      });
+
+    /** Two more questions have been asked, and the first of them is settled. */
+    async function twoMore(): Promise<void> {
+      const before = peer.requests.length;
+      await passUntil(() => peer.requests.length >= before + 2);
+    }
+
+    it('goes on: what was said last is kept when the node falls silent, and said to be old', async () => {
+      answer(200, JSON.stringify(told()));
+      start();
+      expect(watch.reach).to.equal('unknown');
       await until(() => watch.latest !== undefined);
-      expect([watch.trouble, watch.seenAtMs]).to.deep.equal([undefined, clock.nowMs()]);
+      expect([watch.reach, watch.trouble, watch.seenAtMs]).to.deep.equal(['reachable', undefined, clock.nowMs()]);
       const seenAtMs = clock.nowMs();
       peer.onRequest = ({ socket }) => void socket.destroy();
-      await until(() => clock.pending === 1);
-      await clock.pass(2_000);
-      await until(() => watch.trouble !== undefined);
-      expect([watch.latest, watch.seenAtMs]).to.deep.equal([parsed, seenAtMs]);
-      answer(200, JSON.stringify(good));
-      await until(() => clock.pending === 1);
-      await clock.pass(2_000);
-      await until(() => watch.trouble === undefined);
-      expect(watch.seenAtMs).to.equal(seenAtMs + 4_000);
-    } finally {
+      await passUntil(() => watch.reach !== 'reachable');
+      expect([watch.reach, watch.latest, watch.seenAtMs]).to.deep.equal(['unreachable', latest(), seenAtMs]);
+      expect(watch.trouble).to.be.a('string');
+      answer(200, JSON.stringify(told()));
+      await passUntil(() => watch.reach === 'reachable');
+      expect([watch.trouble, watch.seenAtMs! > seenAtMs]).to.deep.equal([undefined, true]);
       await watch.stop();
-    }
-    await until(() => clock.pending === 0);
-    const asked = peer.requests.length;
-    await clock.pass(60_000);
-    expect(peer.requests.length).to.equal(asked);
+      await until(() => clock.pending === 0);
+      const asked = peer.requests.length;
+      await clock.pass(60_000);
+      expect(peer.requests.length).to.equal(asked);
+    });
+
+    it('tells each change once, and nothing of a node that answers from the start', async () => {
+      answer(200, JSON.stringify(told()));
+      start();
+      await twoMore();
+      expect(changes).to.deep.equal([]);
+      peer.onRequest = ({ socket }) => void socket.destroy();
+      await twoMore();
+      await twoMore();
+      expect(changes).to.have.length(1);
+      expect(changes[0]).to.match(/^unreachable: ./);
+      answer(200, JSON.stringify(told()));
+      await twoMore();
+      await twoMore();
+      expect(changes.slice(1)).to.deep.equal(['reachable: undefined']);
+    });
+
+    it('does not take another node that answers there for the member', async () => {
+      answer(200, JSON.stringify({ ...good, node: 'other.test:8082' }));
+      start();
+      await until(() => watch.reach !== 'unknown');
+      expect([watch.reach, watch.latest, watch.seenAtMs]).to.deep.equal(['misaddressed', undefined, undefined]);
+      expect(changes).to.deep.equal(['misaddressed: node other.test:8082 answers there']);
+    });
   });
 });

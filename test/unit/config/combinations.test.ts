@@ -37,6 +37,11 @@ describe('NODENAME', () => {
     expect(configOf({ API_HOST: '::', ALLOW_ANONYMOUS: 'true', NODENAME: 'n1' }).nodename).to.equal('n1');
   });
 
+  it('names one node however it is written', () => {
+    expect(configOf({ NODENAME: 'Node-A.Example' }).nodeId).to.equal('node-a.example:8082');
+    expect(configOf({ NODENAME: 'FD00:0::1' }).nodeId).to.equal('[fd00::1]:8082');
+  });
+
   it('names the node together with API_PORT, in brackets where it is an IPv6 address', () => {
     expect(configOf({ NODENAME: 'n1' }).nodeId).to.equal('n1:8082');
     expect(configOf({ NODENAME: '10.0.0.1', API_PORT: '80' }).nodeId).to.equal('10.0.0.1:80');
@@ -45,6 +50,20 @@ describe('NODENAME', () => {
     for (const nodename of ['n1', 'fd00::1', '::1', '10.0.0.1']) {
       const { nodeId } = configOf({ NODENAME: nodename });
       expect(new URL(`http://${nodeId}/`).host).to.equal(nodeId);
+    }
+  });
+});
+
+describe('KAFKA_TOPIC', () => {
+  it('is not the topic through which the nodes of another database find each other', () => {
+    const complaint = complaintOf({ KAFKA_TOPIC: 'prices-members' });
+    expect(complaint).to.include('KAFKA_TOPIC is "prices-members"').and.to.include('a database "prices"');
+    expect(complaint).to.include('PEERS or ZOOKEEPER_HOST');
+  });
+
+  it('may have such a name where nodes find each other otherwise', () => {
+    for (const way of [{ PEERS: 'a:1' }, { ZOOKEEPER_HOST: 'z:2181' }]) {
+      expect(configOf({ KAFKA_TOPIC: 'prices-members', ...way }).kafkaTopic).to.equal('prices-members');
     }
   });
 });

@@ -139,10 +139,11 @@ describe('a key that is not in memory', () => {
         'behind, always: v@3 from peer',
         'behind, behind: v@3 from peer',
         'behind, never: not_caught_up',
-        'caught up, always: v@3 from peer',
+        'caught up, always: nothing@3 from log',
         'caught up, behind: nothing@3 from log',
         'caught up, never: nothing@3 from log',
       ]);
+      // What the peer says that it has is at the offset of `b`: a node that has read so far does not take it.
       expect(peer.requests).to.have.length(3);
     });
 
@@ -236,8 +237,18 @@ describe('a key that is not in memory', () => {
     rig.store.sweep(Number.MAX_SAFE_INTEGER, 100);
     expect(rig.store.size.tombstones).to.equal(0);
     answers(value('v', { position: 1 }));
-    expect(await read()).to.equal('nothing@2 from peer');
+    expect(await read()).to.equal('nothing@2 from log');
     expect(await counted('peer_answers_dropped_total', 'stale')).to.equal(1);
+  });
+
+  it('does not come back from a peer that has read past its tombstone without having seen it', async () => {
+    rig.write('k', 'v');
+    rig.write('k', null);
+    await rig.run();
+    rig.store.sweep(Number.MAX_SAFE_INTEGER, 100);
+    answers(value('v', { position: 2, offset: 0 }));
+    expect(await read()).to.equal('nothing@2 from log');
+    expect(await counted('peer_answers_dropped_total', 'contradicted')).to.equal(1);
   });
 
   describe('that nobody knows of', () => {
@@ -267,7 +278,7 @@ describe('a key that is not in memory', () => {
       const result = read();
       await isAsked();
       await rig.clock.pass(timeoutMs);
-      expect(await result).to.match(/^nothing@0/);
+      expect(await result).to.equal('nothing@0 from log');
     });
 
     it('is absent when this node catches up while it waits', async () => {
@@ -277,7 +288,7 @@ describe('a key that is not in memory', () => {
       rig.log.releaseReader();
       await until(() => rig.replica.isCaughtUp(0));
       await rig.clock.pass(timeoutMs);
-      expect(await result).to.match(/^nothing@3/);
+      expect(await result).to.equal('nothing@3 from log');
     });
   });
 
@@ -291,21 +302,29 @@ describe('a key that is not in memory', () => {
   });
 
   describe('at a consistency', () => {
-    it('of a session is looked up once the position is reached', async () => {
+    const session = (position: number, partition = 0): Consistency => ({
+      level: 'session',
+      positions: new Map([[partition, position]]),
+    });
+
+    it('of a session is looked up once this node has reached the position and the end that it knows', async () => {
       await behind(['a', '1'], ['b', '1']);
-      answers(value('v', { position: 3 }));
-      const result = readAt({ level: 'session', positions: new Map([[0, 2]]) });
+      answers(notFound({ position: 3 }));
+      const result = readAt(session(1));
       await settled();
       expect(peer.requests).to.have.length(0);
       rig.log.releaseReader();
-      expect(await result).to.equal('v@3 from peer');
+      expect(await result).to.equal('nothing@3 from peer');
     });
 
-    it('of a session that has been here is looked up at once', async () => {
-      await behind();
-      answers(value('v', { position: 2 }));
-      expect(await readAt({ level: 'session', positions: new Map([[0, 1]]) })).to.equal('v@2 from peer');
-    });
+    for (const position of [0, 7]) {
+      const seen = position === 0 ? 'nothing of the partition' : 'another partition only';
+      it(`of a session that has seen ${seen} is looked up at once`, async () => {
+        await behind();
+        answers(value('v', { position: 3 }));
+        expect(await readAt(session(position, position))).to.equal('v@3 from peer');
+      });
+    }
 
     it('that is linearizable is looked up nowhere: the log has been asked', async () => {
       await behind(['a', '1'], ['b', '1']);
@@ -352,6 +371,25 @@ describe('a key that is not in memory', () => {
       await behind(['a', '1'], ['b', '1'], ['k', 'v']);
       answers(value('v', { position: 4 }));
       expect(await read()).to.equal('v@4 from peer');
+    });
+
+    it('is not called absent by a node that has caught up, when the log does not answer', async () => {
+      await rig.run();
+      rig.log.down = true;
+      answers(value('v', { position: 1 }));
+      expect(await read()).to.equal('not_caught_up');
+      expect(await counted('lookups_total', 'unknown')).to.equal(1);
+      expect(await counted('peer_answers_dropped_total', 'unverified')).to.equal(1);
+      answers(notFound({ position: 1 }));
+      expect(await read()).to.equal('nothing@0 from log');
+    });
+
+    it('is not believed when the log says nothing of the partition', async () => {
+      await behind();
+      rig.log.ends = async () => [];
+      answers(value('v', { position: 4 }));
+      expect(await read()).to.equal('not_caught_up');
+      expect(await counted('peer_answers_dropped_total', 'unverified')).to.equal(1);
     });
 
     it('is not believed when the log does not answer', async () => {

@@ -144,6 +144,28 @@ describe('reading from the database', () => {
       expect(result()).to.equal('new');
     });
 
+    it('waits for the end of the log as well while the node is reading it: a record at its position may be compacted', async () => {
+      await rig.replica.stop();
+      await setUp(1);
+      rig.write('a', 'of before');
+      const { ends } = rig.log;
+      rig.log.ends = async () => [{ partition: 0, earliest: 0, end: 5 }];
+      await rig.run();
+      rig.log.ends = ends;
+      await rig.log.holdReader();
+      // The client's own write was at 1, and the one that replaces it is at 4.
+      for (const key of ['x', 'y', 'z']) rig.write(key, '1');
+      rig.write('a', 'new');
+      rig.log.reportGap(0, 2);
+      expect([rig.replica.position(0), rig.value('a')]).to.deep.equal([2, 'of before']);
+      const [result, elsewhere] = [consistently('a', at(2)), consistently('a', at(2, 7))];
+      await rig.clock.pass(2_000);
+      expect([result(), elsewhere()]).to.deep.equal([undefined, 'of before']);
+      rig.log.releaseReader();
+      await settled();
+      expect(result()).to.equal('new');
+    });
+
     it('gives up after its time', async () => {
       const result = consistently('a', at(2));
       await rig.clock.pass(readTimeoutMs - 1);

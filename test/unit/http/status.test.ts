@@ -222,6 +222,16 @@ describe('a server that goes down', () => {
     await draining;
   });
 
+  it('says that it is about to go as soon as it is told so, and takes requests as before', async () => {
+    node.http.retire();
+    const ready = await ask(node, 'GET', '/health/ready');
+    expect(ready.status).to.equal(503);
+    expect(JSON.parse(ready.body.toString())).to.include({ status: 'not ready', state: 'draining' });
+    const { members } = JSON.parse((await ask(node, 'GET', '/cluster')).body.toString());
+    expect(members[0]).to.include({ self: true, state: 'draining', ready: false });
+    expect((await ask(node, 'PUT', '/rpc?key=k&value=v')).status).to.equal(200);
+  });
+
   it('lets go of a connection that never ends its request', async () => {
     const socket = await HttpSocket.open(node);
     socket.send('PUT /rpc?key=k HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na');

@@ -85,10 +85,51 @@ describe('services', () => {
     expect(events).to.not.include('stop http');
   });
 
-  it('are ended once', async () => {
+  it('are all told before the first of them drains', async () => {
+    const told = (name: string): Service => ({ ...service(name), retire: () => void events.push(`retire ${name}`) });
+    const three = services(told('log'), service('replica'), told('http'));
+    await three.run();
+    events.splice(0);
+    await three.stop();
+    expect(events.slice(0, 3)).to.deep.equal(['retire log', 'retire http', 'drain http']);
+  });
+
+  it('are started no further once they are to end, and what is just starting is ended after it has started', async () => {
+    let started: () => void = () => {};
+    const slow: Service = {
+      ...service('log'),
+      run: async () => {
+        events.push('run log');
+        await new Promise<void>((resolve) => {
+          started = resolve;
+        });
+        events.push('run log: done');
+      },
+    };
+    const two = services(slow, service('http'));
+    const running = two.run();
+    const stopped = two.stop();
+    await Promise.resolve();
+    expect(events).to.deep.equal(['run log']);
+    started();
+    await Promise.all([running, stopped]);
+    expect(events).to.deep.equal([
+      'run log',
+      'run log: done',
+      'drain log',
+      'drain log: done',
+      'stop log',
+      'stop log: done',
+    ]);
+  });
+
+  it('are ended once, and whoever asks again waits for the same end', async () => {
     const one = services(service('log'));
     await one.run();
+    const first = one.stop();
     await one.stop();
+    expect(events.at(-1)).to.equal('stop log: done');
+    await first;
     events.splice(0);
     await one.stop();
     expect(events).to.deep.equal([]);
