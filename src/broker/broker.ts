@@ -5,6 +5,7 @@ import type { Metrics } from '../kernel/metrics.ts';
 import { FolderLock } from './folder-lock.ts';
 import { GroupCoordinator } from './groups/coordinator.ts';
 import { brokerHandlers } from './handlers/handlers.ts';
+import { ClientQuotas } from './quotas/client-quotas.ts';
 import { Sasl } from './security/sasl.ts';
 import { BrokerServer, type ListenerOptions } from './server/broker-server.ts';
 import { Faults } from './server/faults.ts';
@@ -17,6 +18,7 @@ import { TopicStateLog } from './topics/topic-state-log.ts';
 import { Topics } from './topics/topics.ts';
 import { TransactionCoordinator } from './txn/coordinator.ts';
 import { ProducerIds } from './txn/producer-ids.ts';
+import type { TransactionTargets } from './txn/transaction-targets.ts';
 
 /** All that a broker is told. Plain data, so that it may be handed to a worker thread. */
 export interface BrokerOptions {
@@ -73,16 +75,20 @@ export class Broker {
       undo.push(() => lock.release());
       const topics = await Topics.open({ folder: options.folder, flush: options.flush, clock, logger });
       undo.push(() => topics.close());
-      const { groups, transactions } = coordinators(topics, options, { clock, logger });
+      const { groups, transactions, targets } = coordinators(topics, options, { clock, logger });
       await groups.load();
       undo.push(async () => groups.stop());
       await transactions.run();
       undo.push(() => transactions.stop());
 
       const faults = new Faults(logger);
-      const handlers = brokerHandlers({ topics, groups, transactions, sasl: saslOf(options), faults, clock, options });
+      const handlers = brokerHandlers({
+        ...{ topics, groups, transactions, targets, faults, clock, options },
+        quotas: new ClientQuotas(topics, clock),
+        sasl: saslOf(options),
+      });
       const { connectionsMax, requestBytesMax } = options;
-      const server = new BrokerServer({ handlers, connectionsMax, requestBytesMax, faults, logger });
+      const server = new BrokerServer({ handlers, connectionsMax, requestBytesMax, faults, clock, logger });
       undo.push(() => server.close());
       const listeners: Listener[] = [];
       for (const each of options.listeners) listeners.push(await server.listen(each));
@@ -125,18 +131,19 @@ function coordinators(topics: Topics, options: BrokerOptions, { clock, logger }:
       .forgetTopic(name)
       .catch((error: unknown) => logger.warn({ err: error, topic: name }, 'offsets of a deleted topic stay'));
   });
+  const targets: TransactionTargets = {
+    hasPartition,
+    writeMarker: async (topic, partition, marker) => {
+      const log = topics.log(topic, partition);
+      if (log === undefined) return;
+      const { offset } = log.appendMarker({ ...marker, leaderEpoch: topics.leaderEpoch });
+      await log.flushed(offset + 1);
+      if (topic === offsetsTopic) groups.completeTransaction(marker.producerId, marker.producerEpoch, marker.commit);
+    },
+  };
   const transactions = new TransactionCoordinator({
     log: stateLog(transactionsTopic),
-    targets: {
-      hasPartition,
-      writeMarker: async (topic, partition, marker) => {
-        const log = topics.log(topic, partition);
-        if (log === undefined) return;
-        const { offset } = log.appendMarker({ ...marker, leaderEpoch: topics.leaderEpoch });
-        await log.flushed(offset + 1);
-        if (topic === offsetsTopic) groups.completeTransaction(marker.producerId, marker.producerEpoch, marker.commit);
-      },
-    },
+    targets,
     producerIds: new ProducerIds({
       firstUnreservedId: topics.firstUnreservedProducerId,
       reserve: (firstUnreservedId) => topics.reserveProducerIds(firstUnreservedId),
@@ -144,7 +151,7 @@ function coordinators(topics: Topics, options: BrokerOptions, { clock, logger }:
     clock,
     logger,
   });
-  return { groups, transactions };
+  return { groups, transactions, targets };
 }
 
 function saslOf({ users }: BrokerOptions): Sasl {

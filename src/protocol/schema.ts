@@ -198,7 +198,7 @@ export const string = withNull<string>('string', '', (_version, flexible, isNull
 
 const noBytes: Buffer = Buffer.alloc(0);
 
-function bytesLike(type: string) {
+function bytesLike(type: string, write: (writer: WireWriter, value: Buffer) => void) {
   return withNull<Buffer>(type, noBytes, (_version, flexible, isNullable) => {
     const form = flexible ? compactLength : int32Length;
     return {
@@ -209,15 +209,15 @@ function bytesLike(type: string) {
       encode: (writer, value) => {
         if (value === null) return writeNull(writer, form, isNullable, type);
         form.write(writer, value.length);
-        writer.bytes(value);
+        write(writer, value);
       },
     };
   });
 }
 
-export const bytes = bytesLike('bytes');
-/** Record batches, opaque here; see `record-batch.ts`. */
-export const records = bytesLike('records');
+export const bytes = bytesLike('bytes', (writer, value) => writer.bytes(value));
+/** Record batches, opaque here; see `record-batch.ts`. There may be megabytes of them. */
+export const records = bytesLike('records', (writer, value) => writer.sharedBytes(value));
 
 /** An array of a primitive type: `arrayOf(int32)('0+')`. */
 export function arrayOf<T>(element: (versions: Versions) => Field<T>) {

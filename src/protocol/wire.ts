@@ -164,6 +164,8 @@ export class WireReader {
 }
 
 const firstBytes = 256;
+/** Fewer are quicker copied than handed on by themselves. */
+const sharedBytesMin = 4_096;
 const int64Limit = 2 ** 63;
 
 /**
@@ -187,19 +189,31 @@ export function writeInt64(buffer: Buffer, value: number, at: number): void {
 /** Writes Kafka's primitive types into a buffer that grows. */
 export class WireWriter {
   #buffer: Buffer;
-  #length = 0;
+  /** Where the next byte goes in the buffer, and where the bytes begin that are in no part yet. */
+  #at = 0;
+  #partStart = 0;
+  /** What is complete, in order; large bytes are here by reference. */
+  readonly #parts: Buffer[] = [];
+  #partBytes = 0;
 
   constructor(expectedBytes = firstBytes) {
     this.#buffer = Buffer.allocUnsafe(expectedBytes);
   }
 
   get length(): number {
-    return this.#length;
+    return this.#partBytes + this.#at - this.#partStart;
   }
 
-  /** What was written, in the writer's own memory: write nothing more. */
+  /** What was written, in one piece: write nothing more. */
   finish(): Buffer {
-    return this.#buffer.subarray(0, this.#length);
+    const parts = this.finishParts();
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  }
+
+  /** What was written, in pieces: those given to `sharedBytes` in their own memory, the rest in the writer's. Write nothing more. */
+  finishParts(): Buffer[] {
+    this.#endPart();
+    return this.#parts;
   }
 
   int8(value: number): void {
@@ -272,15 +286,30 @@ export class WireWriter {
     this.#buffer.set(value, at);
   }
 
+  /** As `bytes`, but those that are large are not copied: they must stay as they are until the parts have been used. */
+  sharedBytes(value: Buffer): void {
+    if (value.length < sharedBytesMin) return this.bytes(value);
+    this.#endPart();
+    this.#parts.push(value);
+    this.#partBytes += value.length;
+  }
+
   /** Bytes of the text as UTF-8, without its length. */
   text(value: string, byteLength: number): void {
     const at = this.#grow(byteLength);
     this.#buffer.write(value, at, byteLength, 'utf8');
   }
 
-  /** Puts an int32 over four bytes that were written before. */
+  /** Puts an int32 over four bytes that were written before, and before any shared bytes. */
   int32At(at: number, value: number): void {
-    this.#buffer.writeInt32BE(value, at);
+    (this.#parts[0] ?? this.#buffer).writeInt32BE(value, at);
+  }
+
+  #endPart(): void {
+    if (this.#at === this.#partStart && this.#parts.length > 0) return;
+    this.#parts.push(this.#buffer.subarray(this.#partStart, this.#at));
+    this.#partBytes += this.#at - this.#partStart;
+    this.#partStart = this.#at;
   }
 
   #bigVarlong(value: number): void {
@@ -301,13 +330,20 @@ export class WireWriter {
 
   /** Answers where the bytes go. Call it before touching the buffer, which it may replace. */
   #grow(bytes: number): number {
-    const at = this.#length;
-    this.#length = at + bytes;
-    if (this.#length > this.#buffer.length) {
-      const larger = Buffer.allocUnsafe(Math.max(this.#length, this.#buffer.length * 2));
-      this.#buffer.copy(larger, 0, 0, at);
-      this.#buffer = larger;
-    }
+    const at = this.#at;
+    if (at + bytes > this.#buffer.length) return this.#replace(bytes);
+    this.#at = at + bytes;
     return at;
+  }
+
+  /** Only what is in no part yet moves: the parts keep the memory that they have. */
+  #replace(bytes: number): number {
+    const unfinished = this.#at - this.#partStart;
+    const larger = Buffer.allocUnsafe(Math.max(unfinished + bytes, this.#buffer.length * 2));
+    this.#buffer.copy(larger, 0, this.#partStart, this.#at);
+    this.#buffer = larger;
+    this.#partStart = 0;
+    this.#at = unfinished + bytes;
+    return unfinished;
   }
 }

@@ -165,6 +165,7 @@ export class GroupCoordinator {
       this.#joins.set(waiter, resolve);
       entry.group.join(waiter, request, newMemberId, this.#clock.monotonicMs());
       this.#carryOut(entry);
+      this.#discardIfVoid(entry);
     });
   }
 
@@ -294,9 +295,7 @@ export class GroupCoordinator {
 
   /** A transaction's marker has been appended to the log: what it committed counts from now on, or never. */
   completeTransaction(producerId: number, producerEpoch: number, commit: boolean): void {
-    for (const groupId of this.#offsets.complete({ producerId, producerEpoch }, commit)) {
-      this.#discardIfVoid(this.#groups.get(groupId));
-    }
+    this.#offsets.complete({ producerId, producerEpoch }, commit);
   }
 
   /** A topic is gone, and so are the offsets in it: another of its name begins anew. */
@@ -350,9 +349,9 @@ export class GroupCoordinator {
     return entry.group.generationId > 0 ? [groupRecord(entry.id, undefined)] : [];
   }
 
-  /** A group that somebody failed to join, or that has had offsets alone and has none any more, leaves nothing behind. */
-  #discardIfVoid(entry: Entry | undefined): void {
-    if (entry?.group.isVoid && !this.#offsets.has(entry.id)) this.#remove(entry);
+  /** A group that was made for what then failed leaves nothing behind. */
+  #discardIfVoid(entry: Entry): void {
+    if (entry.group.isVoid && !this.#offsets.has(entry.id)) this.#remove(entry);
   }
 
   #nextWaiter(): Waiter {
@@ -368,7 +367,6 @@ export class GroupCoordinator {
     }
     for (const write of writes) void this.#persist(entry, write);
     this.#arm(entry);
-    this.#discardIfVoid(entry);
   }
 
   async #persist(entry: Entry, { ticket, snapshot }: GroupWrite): Promise<void> {
@@ -458,7 +456,6 @@ export class GroupCoordinator {
         records.push(offsetRecord(groupId, topic, partition, undefined));
       }
     }
-    this.#discardIfVoid(this.#groups.get(groupId));
     return records;
   }
 

@@ -84,11 +84,11 @@ export class OffsetTable {
 
   /**
    * The transaction has ended. A marker of an older epoch ends nothing of a newer one. A plain commit that stands behind the
-   * transactional one in the log wins: after compaction there would be nothing else. Returns the groups that it is about.
+   * transactional one in the log wins: after compaction there would be nothing else.
    */
-  complete({ producerId, producerEpoch }: Producer, isCommit: boolean): string[] {
+  complete({ producerId, producerEpoch }: Producer, isCommit: boolean): void {
     const pending = this.#pending.get(producerId);
-    if (pending === undefined || pending.producerEpoch > producerEpoch) return [];
+    if (pending === undefined || pending.producerEpoch > producerEpoch) return;
     this.#pending.delete(producerId);
     for (const [groupId, offsets] of pending.byGroup) {
       this.#forgetProducer(groupId, producerId);
@@ -98,7 +98,6 @@ export class OffsetTable {
         if ((visible.get(topic, partition)?.position ?? -1) < value.position) visible.set(topic, partition, value);
       }
     }
-    return [...pending.byGroup.keys()];
   }
 
   get(groupId: string, topic: string, partition: number): CommittedOffset | undefined {

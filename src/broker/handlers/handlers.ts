@@ -1,12 +1,14 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { BrokerOptions } from '../broker.ts';
 import type { GroupCoordinator } from '../groups/coordinator.ts';
+import type { ClientQuotas } from '../quotas/client-quotas.ts';
 import type { Sasl } from '../security/sasl.ts';
 import type { Faults } from '../server/faults.ts';
 import type { Handler } from '../server/handler.ts';
 import { type TopicConfigName, topicConfigs } from '../topics/topic-configs.ts';
 import type { Topics } from '../topics/topics.ts';
 import type { TransactionCoordinator } from '../txn/coordinator.ts';
+import type { TransactionTargets } from '../txn/transaction-targets.ts';
 import { apiVersions } from './cluster/api-versions.ts';
 import { describeCluster } from './cluster/describe-cluster.ts';
 import { describeLogDirs } from './cluster/describe-log-dirs.ts';
@@ -27,6 +29,10 @@ import { offsetDelete } from './groups/offset-delete.ts';
 import { offsetFetch } from './groups/offset-fetch.ts';
 import { syncGroup } from './groups/sync-group.ts';
 import { txnOffsetCommit } from './groups/txn-offset-commit.ts';
+import { alterClientQuotas } from './quotas/alter-client-quotas.ts';
+import { describeClientQuotas } from './quotas/describe-client-quotas.ts';
+import { fetchWithinQuota } from './quotas/fetch-quota.ts';
+import { produceWithinQuota } from './quotas/produce-quota.ts';
 import { saslAuthenticate } from './security/sasl-authenticate.ts';
 import { saslHandshake } from './security/sasl-handshake.ts';
 import { alterConfigs } from './topics/alter-configs.ts';
@@ -43,11 +49,14 @@ import { describeTransactions } from './txn/describe-transactions.ts';
 import { endTxn } from './txn/end-txn.ts';
 import { initProducerId } from './txn/init-producer-id.ts';
 import { listTransactions } from './txn/list-transactions.ts';
+import { writeTxnMarkers } from './txn/write-txn-markers.ts';
 
 export interface HandlerParts {
   readonly topics: Topics;
   readonly groups: GroupCoordinator;
   readonly transactions: TransactionCoordinator;
+  readonly targets: TransactionTargets;
+  readonly quotas: ClientQuotas;
   readonly sasl: Sasl;
   readonly faults: Faults;
   readonly clock: Clock;
@@ -56,12 +65,12 @@ export interface HandlerParts {
 
 /** Every API that is served, by key: what ApiVersions tells and what requests are answered by are this one table. */
 export function brokerHandlers(parts: HandlerParts): ReadonlyMap<number, Handler> {
-  const { topics, groups, transactions, sasl, clock, options } = parts;
+  const { topics, groups, transactions, quotas, sasl, clock, options } = parts;
   const { defaultPartitions, autoCreateTopics, folder } = options;
   const byKey = new Map<number, Handler>();
   const all: Handler[] = [
-    produce(parts),
-    fetch(parts),
+    produceWithinQuota(produce(parts), quotas, clock),
+    fetchWithinQuota(fetch(parts), quotas),
     listOffsets(parts),
     offsetForLeaderEpoch(parts),
     deleteRecords(parts),
@@ -97,6 +106,9 @@ export function brokerHandlers(parts: HandlerParts): ReadonlyMap<number, Handler
     }),
     describeTransactions(transactions),
     listTransactions(transactions, clock),
+    writeTxnMarkers(parts),
+    describeClientQuotas(quotas),
+    alterClientQuotas(parts),
     saslHandshake(sasl),
     saslAuthenticate,
   ];

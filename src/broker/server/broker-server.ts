@@ -1,5 +1,6 @@
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import type { Clock } from '../../kernel/clock.ts';
 import { FatalError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { Connection, type ServerStats } from './connection.ts';
@@ -32,6 +33,7 @@ export interface BrokerServerOptions {
   readonly connectionsMax: number;
   readonly requestBytesMax: number;
   readonly faults: Faults;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -120,7 +122,7 @@ export class BrokerServer {
   }
 
   #accept(socket: Socket, listener: Listener): void {
-    const { connectionsMax, handlers, requestBytesMax, faults, logger } = this.#options;
+    const { connectionsMax, handlers, requestBytesMax, faults, clock, logger } = this.#options;
     if (this.#sockets.size >= connectionsMax) {
       this.stats.refused += 1;
       this.#complain(`there are ${connectionsMax} connections, as many as may be: further clients are turned away`);
@@ -135,6 +137,7 @@ export class BrokerServer {
       handlers,
       requestBytesMax,
       faults,
+      clock,
       logger,
       stats: this.stats,
       timeouts: { loginMs: handshakeTimeoutMs, idleMs: idleTimeoutMs },

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { type Clock, pause } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { KafkaError, kafkaErrors } from '../../protocol/errors.ts';
 import { includesVersion, versionRange } from '../../protocol/schema.ts';
@@ -13,6 +14,7 @@ export interface ConnectionOptions {
   readonly handlers: ReadonlyMap<number, Handler>;
   readonly requestBytesMax: number;
   readonly faults: Faults;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly stats: ServerStats;
   readonly timeouts: { readonly loginMs: number; readonly idleMs: number };
@@ -44,6 +46,8 @@ export class Connection {
   readonly #ended = new AbortController();
   readonly #waiting: Buffer[] = [];
   #isBusy = false;
+  /** What the last answer says of how long to wait, in milliseconds. */
+  #throttleTimeMs = 0;
 
   constructor(options: ConnectionOptions) {
     const { socket, listener, requestBytesMax, timeouts } = options;
@@ -89,6 +93,7 @@ export class Connection {
       try {
         const response = await this.#answer(frame);
         if (response !== undefined && !socket.write(response)) await this.#drained();
+        if (this.#throttleTimeMs > 0) await this.#mute();
       } catch (error) {
         this.#refuse(error as Error);
         return;
@@ -111,13 +116,14 @@ export class Connection {
     const body = request.decode(frame.subarray(header.bodyStart), version);
     let answer: unknown;
     try {
-      answer = await handler.handle(this.#context(header), body);
+      answer = await handler.handle(this.#context(header, frame.length), body);
     } catch (error) {
       if (error instanceof WireError) throw error;
       const { errorCode, errorMessage } = faults.tell(error, `${request.name} version ${version}`);
       answer = handler.failure(errorCode, errorMessage, body);
       if (answer === undefined) throw new WireError(`${request.name} has no answer that tells of ${errorMessage}`);
     }
+    this.#throttleTimeMs = (answer as { throttleTimeMs?: number } | undefined)?.throttleTimeMs ?? 0;
     return answer === undefined
       ? undefined
       : writeResponse(response, answer, { version, correlationId, roomBytes: roomFor(answer) });
@@ -148,15 +154,23 @@ export class Connection {
     throw new WireError(`${request.name} has no version ${version} here`);
   }
 
-  #context({ version, clientId }: RequestHeader): RequestContext {
+  #context({ version, clientId }: RequestHeader, requestBytes: number): RequestContext {
     const { socket } = this.#options;
     return {
       version,
       clientId,
       clientHost: socket.remoteAddress ?? '',
+      requestBytes,
       connection: this.#state,
       signal: this.#ended.signal,
     };
+  }
+
+  /** Who is over a quota is answered at once, and then not listened to: not every client waits of its own accord (KIP-219). */
+  async #mute(): Promise<void> {
+    const delayMs = this.#throttleTimeMs;
+    this.#throttleTimeMs = 0;
+    await pause(this.#options.clock, delayMs, this.#ended.signal);
   }
 
   #drained(): Promise<void> {

@@ -41,12 +41,15 @@ function skipTags(reader: WireReader): void {
   }
 }
 
-/** A whole response with its length before it. `roomBytes`: how much of it there is about to be. */
+/**
+ * A whole response with its length before it, in pieces to be sent one after the other. `roomBytes`: how much of it there is about to
+ * be, beside records.
+ */
 export function writeResponse(
   message: Message,
   value: unknown,
   { version, correlationId, roomBytes = 256 }: { version: number; correlationId: number; roomBytes?: number },
-): Buffer {
+): Buffer[] {
   const writer = new WireWriter(roomBytes);
   writer.int32(0);
   writer.int32(correlationId);
@@ -55,7 +58,7 @@ export function writeResponse(
   if (isFlexible) writer.uvarint(0);
   message.encode(writer, value as never, version);
   writer.int32At(0, writer.length - 4);
-  return writer.finish();
+  return writer.finishParts();
 }
 
 /** Puts a stream of bytes together into frames: an int32 length, then so many bytes. */

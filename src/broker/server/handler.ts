@@ -6,6 +6,8 @@ export interface RequestContext {
   readonly clientId: string;
   /** Address of the other end. */
   readonly clientHost: string;
+  /** Of the whole request, without the length before it. */
+  readonly requestBytes: number;
   readonly connection: ConnectionState;
   /** Aborted when the connection ends: nobody will read the answer. */
   readonly signal: AbortSignal;

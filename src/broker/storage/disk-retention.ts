@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Logger } from '../../kernel/logger.ts';
 import type { LogConfig } from './log-config.ts';
-import type { DeletedSegments } from './partition-log.ts';
+import type { DeletedSegments } from './log-contract.ts';
 import { lateness } from './retention.ts';
 import type { SegmentFacts } from './segment.ts';
 

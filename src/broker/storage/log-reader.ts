@@ -71,6 +71,14 @@ interface Batches {
   readonly segments: readonly Segment[];
 }
 
+interface OpenSegment {
+  readonly segment: Segment;
+  /** Those of the log as they were when this one was opened. */
+  readonly segments: readonly Segment[];
+  readonly index: SegmentIndex;
+  readonly handle: { readonly fd: number; release: () => void };
+}
+
 interface Place {
   readonly segment: Segment;
   readonly position: number;
@@ -145,9 +153,7 @@ export class LogReader {
   }
 
   async #readFile(offset: number, limit: number, { maxBytes, minOneBatch }: ReadLimits): Promise<Batches> {
-    const { segment, index } = await this.#segmentOf(offset);
-    const { segments } = this.#log;
-    const handle = acquire(segment);
+    const { segment, segments, index, handle } = await this.#openAt(offset);
     try {
       const endPosition = segment.bytes;
       const isWholeSegment = segment.nextOffset <= limit;
@@ -163,6 +169,8 @@ export class LogReader {
         if (!minOneBatch) return { records: nothing.records, nextOffset: offset, segments };
         records = await readBytes(handle.fd, position, first);
       }
+      // Compaction may have left a gap that ends where the reader may not go yet.
+      if (headerOf(records, 0).lastOffset >= limit) return { records: nothing.records, nextOffset: offset, segments };
       const whole = wholeBatches(records, isWholeSegment ? undefined : limit, maxBytes);
       if (whole === undefined) throw damaged(segment, position);
       this.#addHint(whole.nextOffset, { segment, position: position + whole.bytes });
@@ -172,18 +180,37 @@ export class LogReader {
     }
   }
 
-  /** The segment to read an offset in, with its index. */
-  async #segmentOf(offset: number): Promise<{ segment: Segment; index: SegmentIndex }> {
+  /** The segment to read an offset in, with its index; open, so that it can be read whatever becomes of it from here on. */
+  async #openAt(offset: number): Promise<OpenSegment> {
     for (;;) {
       // Compaction may leave a segment without a batch.
       const segment = this.#log.segments.find(({ nextOffset, bytes }) => nextOffset > offset && bytes > 0);
       if (segment === undefined) throw new KafkaError('OFFSET_OUT_OF_RANGE', `Offset ${offset} is not in the log.`);
-      const index = segment.loadedIndex ?? (await segment.loadIndex());
-      // A compaction, or the deletion of old segments, may have come between.
-      if (segment.isGone) continue;
-      this.#keepIndex(segment);
-      return { segment, index };
+      const open = await this.#open(segment);
+      if (offset >= this.#log.logStartOffset && open !== undefined) return open;
+      open?.handle.release();
+      if (offset < this.#log.logStartOffset)
+        throw new KafkaError('OFFSET_OUT_OF_RANGE', `Offset ${offset} is deleted.`);
     }
+  }
+
+  /** undefined: a compaction, or the deletion of old segments, has come between. Rejects with a `KafkaError` KAFKA_STORAGE_ERROR. */
+  async #open(segment: Segment): Promise<OpenSegment | undefined> {
+    try {
+      const index = segment.loadedIndex ?? (await segment.loadIndex());
+      // From here to the file's being open no other turn comes.
+      if (!segment.isGone) {
+        const handle = readHandles.acquire(segment);
+        this.#keepIndex(segment);
+        return { segment, segments: this.#log.segments, index, handle };
+      }
+    } catch (error) {
+      if (!segment.isGone) {
+        throw new KafkaError('KAFKA_STORAGE_ERROR', `${segment.logPath} cannot be read.`, { cause: error });
+      }
+    }
+    if (!this.#log.segments.includes(segment)) return undefined;
+    throw new KafkaError('KAFKA_STORAGE_ERROR', 'The log was closed meanwhile.');
   }
 
   #positionOf(offset: number, { segment, index, fd }: { segment: Segment; index: SegmentIndex; fd: number }): number {
@@ -220,11 +247,10 @@ export class LogReader {
     timestampMs: number,
     startOf: (index: SegmentIndex) => number,
   ): Promise<TimestampedOffset | undefined> {
-    const index = await segment.loadIndex();
-    if (segment.isGone) return undefined;
-    this.#keepIndex(segment);
+    const open = await this.#open(segment);
+    if (open === undefined) return undefined;
+    const { index, handle } = open;
     const { logStartOffset } = this.#log;
-    const handle = acquire(segment);
     try {
       const start = Math.max(startOf(index), logStartOffset);
       const fromPosition = positionIn(handle.fd, segment, index.positionBefore(start), start);
@@ -238,14 +264,6 @@ export class LogReader {
     } finally {
       handle.release();
     }
-  }
-}
-
-function acquire(segment: Segment): { readonly fd: number; release: () => void } {
-  try {
-    return readHandles.acquire(segment);
-  } catch (error) {
-    throw new KafkaError('KAFKA_STORAGE_ERROR', `${segment.logPath} cannot be opened.`, { cause: error });
   }
 }
 

@@ -1,7 +1,7 @@
 const firstSlots = 1024;
 const firstArenaBytes = 16 * 1024;
-/** Of a key, beside its bytes: offset 8, end 4, and slots 4 at a load of a quarter to a half. */
-const keyOverheadBytes = 24;
+/** Of a key, beside its bytes: offset 8, end 4, hash 4, and slots 4 at a load of a quarter to a half. */
+const keyOverheadBytes = 28;
 const fnvPrime = 0x0100_0193;
 
 /**
@@ -16,6 +16,8 @@ export class OffsetMap {
   #offsets = new Float64Array(firstSlots / 2);
   /** Where the key of each entry ends in the arena; it begins where the one before ends. */
   #ends = new Uint32Array(firstSlots / 2);
+  /** Kept, so that the slots can grow without a look at the keys, and most keys be told apart without one. */
+  #hashes = new Int32Array(firstSlots / 2);
   #arena = Buffer.allocUnsafe(firstArenaBytes);
 
   /** `bytesMax`: what the map may take before it says that it is full. */
@@ -33,7 +35,8 @@ export class OffsetMap {
 
   /** The key is the bytes of `buffer` from `start` on. */
   put(buffer: Buffer, start: number, length: number, offset: number): void {
-    const slot = this.#slotOf(buffer, start, length);
+    const hash = this.#hash(buffer, start, length);
+    const slot = this.#slotOf(hash, buffer, start, length);
     const held = this.#slots[slot]!;
     if (held > 0) {
       this.#offsets[held - 1] = offset;
@@ -44,6 +47,7 @@ export class OffsetMap {
     buffer.copy(this.#arena, at, start, start + length);
     this.#ends[this.#count] = at + length;
     this.#offsets[this.#count] = offset;
+    this.#hashes[this.#count] = hash;
     this.#count += 1;
     this.#slots[slot] = this.#count;
     if (this.#count * 2 > this.#slots.length) this.#growSlots();
@@ -51,7 +55,7 @@ export class OffsetMap {
 
   /** -1: the key is not here. */
   get(buffer: Buffer, start: number, length: number): number {
-    const held = this.#slots[this.#slotOf(buffer, start, length)]!;
+    const held = this.#slots[this.#slotOf(this.#hash(buffer, start, length), buffer, start, length)]!;
     return held > 0 ? this.#offsets[held - 1]! : -1;
   }
 
@@ -60,11 +64,12 @@ export class OffsetMap {
   }
 
   /** The slot that has the key, or the free one where it would be. */
-  #slotOf(buffer: Buffer, start: number, length: number): number {
+  #slotOf(hash: number, buffer: Buffer, start: number, length: number): number {
     const mask = this.#slots.length - 1;
-    for (let slot = this.#hash(buffer, start, length) & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const held = this.#slots[slot]!;
-      if (held === 0 || this.#hasKey(held - 1, buffer, start, length)) return slot;
+      if (held === 0) return slot;
+      if (this.#hashes[held - 1] === hash && this.#hasKey(held - 1, buffer, start, length)) return slot;
     }
   }
 
@@ -97,13 +102,18 @@ export class OffsetMap {
     const ends = new Uint32Array(this.#count * 2);
     ends.set(this.#ends);
     this.#ends = ends;
+    const hashes = new Int32Array(this.#count * 2);
+    hashes.set(this.#hashes);
+    this.#hashes = hashes;
   }
 
   #growSlots(): void {
     this.#slots = new Uint32Array(this.#slots.length * 2);
+    const mask = this.#slots.length - 1;
     for (let entry = 0; entry < this.#count; entry += 1) {
-      const from = entry === 0 ? 0 : this.#ends[entry - 1]!;
-      this.#slots[this.#slotOf(this.#arena, from, this.#ends[entry]! - from)] = entry + 1;
+      let slot = this.#hashes[entry]! & mask;
+      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+      this.#slots[slot] = entry + 1;
     }
   }
 }

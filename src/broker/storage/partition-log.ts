@@ -8,10 +8,11 @@ import { assignAppendTime, assignOffset, type BatchHeader } from '../../protocol
 import { checkBatch, checkCompressedKeys, checkOwnBatch } from './batch-validation.ts';
 import { type CompactionResult, compactSegments, dirtySegments, type Swapped } from './compaction.ts';
 import { writeMarker } from './control-batch.ts';
-import { leaderEpochsFile, offsetFileName, snapshotSuffix } from './file-names.ts';
-import { GroupFlush } from './group-flush.ts';
+import { leaderEpochsFile } from './file-names.ts';
 import type { LeaderEpochs } from './leader-epochs.ts';
 import type { FlushPolicy, LogConfig } from './log-config.ts';
+import type { ActiveProducer, Appended, AppendOptions, DeletedSegments, Marker } from './log-contract.ts';
+import { type ChangingLog, LogDurability } from './log-durability.ts';
 import {
   LogReader,
   type ReadableLog,
@@ -19,16 +20,16 @@ import {
   type ReadResult,
   type TimestampedOffset,
 } from './log-reader.ts';
-import { manifestFile, manifestText, replaceManifest } from './manifest.ts';
 import type { ProducerStates } from './producer-state.ts';
 import { type RecoveredLog, recover } from './recovery.ts';
 import { expiredCount, lateness } from './retention.ts';
 import { Segment, type SegmentFacts } from './segment.ts';
 import { TailCache } from './tail-cache.ts';
-import { replaceFile, syncFolder } from './whole-file.ts';
+import { replaceFile } from './whole-file.ts';
 
 export type { CompactionResult } from './compaction.ts';
 export type { FlushPolicy, LogConfig } from './log-config.ts';
+export type { ActiveProducer, Appended, AppendOptions, DeletedSegments, Marker } from './log-contract.ts';
 export type { ReadOptions, ReadResult, TimestampedOffset } from './log-reader.ts';
 export type { SegmentFacts } from './segment.ts';
 
@@ -39,47 +40,6 @@ export interface PartitionLogOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly flush: FlushPolicy;
-}
-
-export interface AppendOptions {
-  readonly leaderEpoch: number;
-  /** A coordinator's batches are the broker's own: they have no sequences, and are taken as they are. */
-  readonly origin: 'client' | 'coordinator';
-}
-
-export interface Appended {
-  readonly baseOffset: number;
-  readonly lastOffset: number;
-  /** -1: the records keep their producer's time. */
-  readonly logAppendTimeMs: number;
-  readonly logStartOffset: number;
-  /** The batch was there already: the offsets are those of the first time. */
-  readonly isDuplicate: boolean;
-}
-
-export interface Marker {
-  readonly producerId: number;
-  readonly producerEpoch: number;
-  readonly coordinatorEpoch: number;
-  readonly commit: boolean;
-  readonly leaderEpoch: number;
-}
-
-export interface ActiveProducer {
-  readonly producerId: number;
-  readonly producerEpoch: number;
-  /** -1: none since the epoch began. */
-  readonly lastSequence: number;
-  readonly lastTimestampMs: number;
-  /** -1: no marker yet. */
-  readonly coordinatorEpoch: number;
-  /** -1: no transaction is open. */
-  readonly currentTxnStartOffset: number;
-}
-
-export interface DeletedSegments {
-  readonly segments: number;
-  readonly bytes: number;
 }
 
 /** Kafka's `producer.id.expiration.ms`. */
@@ -99,36 +59,33 @@ export class PartitionLog {
   readonly #epochs: LeaderEpochs;
   readonly #tail = new TailCache();
   readonly #reader: LogReader;
-  readonly #flush: GroupFlush;
+  readonly #durability: LogDurability;
   readonly #listeners = new Set<() => void>();
+  #closedBytes: number;
   #logStartOffset: number;
   #cleanOffset: number;
   #endOffset: number;
-  /** Offsets of the snapshots that there are. */
-  #snapshots: readonly number[];
-  #isFolderSynced = false;
   /** Something is to be written when the log is closed. */
   #isChanged: boolean;
   #isClosed = false;
   #failure: unknown;
   #maintenance: Promise<unknown> = Promise.resolve();
-  #checkpoints: Promise<void> = Promise.resolve();
   #cancelFlush: (() => void) | undefined;
 
   private constructor(options: PartitionLogOptions, recovered: RecoveredLog) {
     this.#options = options;
     this.#config = options.config;
     this.#segments = recovered.segments;
+    this.#closedBytes = closedBytesOf(recovered.segments);
     this.#producers = recovered.producers;
     this.#epochs = recovered.epochs;
     this.#logStartOffset = recovered.logStartOffset;
     this.#cleanOffset = recovered.cleanOffset;
-    this.#snapshots = recovered.snapshots;
     this.#endOffset = this.#active.nextOffset;
-    const unsynced = this.#segments.find(({ isSynced }) => !isSynced);
-    this.#isChanged = unsynced !== undefined;
-    this.#flush = new GroupFlush(unsynced?.baseOffset ?? this.#endOffset, () => this.#sync());
-    this.#reader = new LogReader(this.#readable());
+    this.#isChanged = this.#segments.some(({ isSynced }) => !isSynced);
+    const { folder, logger } = options;
+    this.#durability = new LogDurability({ folder, logger, log: this.#view(), snapshots: recovered.snapshots });
+    this.#reader = new LogReader(this.#view());
   }
 
   /** Opens the log as a process left it, however it ended. Rejects with what the system says. */
@@ -166,7 +123,7 @@ export class PartitionLog {
   }
 
   get sizeBytes(): number {
-    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#closedBytes + this.#active.bytes;
   }
 
   /** Segments that take no more appends, oldest first. */
@@ -230,7 +187,7 @@ export class PartitionLog {
 
   /** Resolves when everything before `offset` is as safe as the flush policy says. Rejects with a `KafkaError` KAFKA_STORAGE_ERROR. */
   async flushed(offset: number): Promise<void> {
-    if (this.#options.flush === 'acks-all') await this.#flush.upTo(offset);
+    if (this.#options.flush === 'acks-all') await this.#durability.upTo(offset);
   }
 
   /** Rejects with a `KafkaError` OFFSET_OUT_OF_RANGE or KAFKA_STORAGE_ERROR. */
@@ -347,14 +304,14 @@ export class PartitionLog {
           this.#cleanOffset = offset;
         },
       });
-      await this.#checkpoint();
+      await this.#durability.checkpoint();
       return result;
     });
   }
 
   /** Forces everything to the disk. Rejects with a `KafkaError` KAFKA_STORAGE_ERROR. */
   flush(): Promise<void> {
-    return this.#flush.upTo(this.#endOffset);
+    return this.#durability.upTo(this.#endOffset);
   }
 
   /** Ends what is under way and writes down what makes the next start short. */
@@ -362,7 +319,7 @@ export class PartitionLog {
     if (this.#isClosed) return;
     await this.#stop();
     try {
-      if (this.#isChanged && this.#failure === undefined) await this.#settle();
+      if (this.#isChanged && this.#failure === undefined) await this.#durability.settle();
     } finally {
       for (const segment of this.#segments) segment.release();
     }
@@ -379,8 +336,8 @@ export class PartitionLog {
     return this.#segments.at(-1)!;
   }
 
-  /** The log as its reader sees it. */
-  #readable(): ReadableLog {
+  /** The log as its parts see it, which is how it is whenever they look. */
+  #view(): ReadableLog & ChangingLog {
     const log = this;
     return {
       get segments() {
@@ -389,13 +346,17 @@ export class PartitionLog {
       get logStartOffset() {
         return log.#logStartOffset;
       },
+      get cleanOffset() {
+        return log.#cleanOffset;
+      },
       get endOffset() {
         return log.#endOffset;
       },
       get lastStableOffset() {
         return log.lastStableOffset;
       },
-      tail: log.#tail,
+      producers: this.#producers,
+      tail: this.#tail,
     };
   }
 
@@ -467,7 +428,7 @@ export class PartitionLog {
   #roll(): void {
     const old = this.#active;
     const next = new Segment(this.#options.folder, this.#endOffset, () => this.#config.indexIntervalBytes);
-    this.#writeSnapshot();
+    this.#durability.writeSnapshot();
     next.create();
     try {
       old.writeIndexes();
@@ -476,76 +437,15 @@ export class PartitionLog {
       this.#options.logger.warn({ err: error, baseOffset: old.baseOffset }, 'the index of a segment cannot be written');
     }
     this.#segments.push(next);
-    this.#isFolderSynced = false;
+    this.#closedBytes += old.bytes;
+    this.#durability.noteNames();
     this.#isChanged = true;
     this.#reader.noteClosed(old);
-    void this.#checkpoint();
-  }
-
-  /** The state of the producers as it is at the end. */
-  #writeSnapshot(): void {
-    replaceFile(
-      join(this.#options.folder, offsetFileName(this.#endOffset, snapshotSuffix)),
-      this.#producers.snapshot(),
-    );
-    this.#snapshots = [...this.#snapshots, this.#endOffset];
+    void this.#durability.checkpoint();
   }
 
   #writeEpochs(): void {
     replaceFile(join(this.#options.folder, leaderEpochsFile), this.#epochs.text());
-  }
-
-  /** Everything there is, to the disk. Answers the offset up to which that is so. */
-  async #sync(): Promise<number> {
-    const endOffset = this.#endOffset;
-    const segments = [...this.#segments];
-    for (const segment of segments) {
-      await segment.sync();
-      if (segment !== this.#active) segment.closeWriting();
-    }
-    if (!this.#isFolderSynced) {
-      this.#isFolderSynced = true;
-      await syncFolder(this.#options.folder);
-    }
-    return endOffset;
-  }
-
-  /** In the background: what is closed goes to the disk, and then into the manifest. */
-  #checkpoint(): Promise<void> {
-    this.#checkpoints = this.#checkpoints.then(async () => {
-      if (this.#isClosed) return;
-      try {
-        await this.#flush.upTo(this.#active.baseOffset);
-        await this.#saveManifest();
-        await this.#removeSnapshots();
-      } catch (error) {
-        this.#options.logger.error(
-          { err: error, folder: this.#options.folder },
-          'the manifest of a log cannot be written',
-        );
-      }
-    });
-    return this.#checkpoints;
-  }
-
-  #manifestText(without: readonly Segment[] = []): string {
-    const known = this.#segments.filter((segment) => segment.isSynced && !without.includes(segment));
-    const segments = known.flatMap(({ facts, checksums }) => (checksums === undefined ? [] : { ...facts, checksums }));
-    return manifestText({ logStartOffset: this.#logStartOffset, cleanOffset: this.#cleanOffset, segments });
-  }
-
-  async #saveManifest(): Promise<void> {
-    await replaceManifest(join(this.#options.folder, manifestFile), () => this.#manifestText());
-  }
-
-  /** Those that no start will need: before every segment that it would have to scan. */
-  async #removeSnapshots(): Promise<void> {
-    const isKnown = ({ isSynced, checksums }: Segment): boolean => isSynced && checksums !== undefined;
-    const needed = this.#segments.find((segment) => segment === this.#active || !isKnown(segment))!.baseOffset;
-    const old = this.#snapshots.filter((offset) => offset < needed);
-    this.#snapshots = this.#snapshots.filter((offset) => offset >= needed);
-    for (const offset of old)
-      await rm(join(this.#options.folder, offsetFileName(offset, snapshotSuffix)), { force: true });
   }
 
   #limits(nowMs: number) {
@@ -578,8 +478,7 @@ export class PartitionLog {
     this.#epochs.cutBefore(offset);
     this.#writeEpochs();
     this.#isChanged = true;
-    // Not forced to the disk: after a loss of power the log may begin where it did before.
-    replaceFile(join(this.#options.folder, manifestFile), this.#manifestText());
+    this.#durability.saveNow();
   }
 
   async #drop(count: number): Promise<DeletedSegments> {
@@ -588,25 +487,31 @@ export class PartitionLog {
     if (count === 0) return { segments: 0, bytes: 0 };
     this.#storing(() => {
       this.#startAt(Math.max(this.#logStartOffset, first.baseOffset));
-      this.#segments = this.#segments.slice(count);
+      this.#setSegments(this.#segments.slice(count));
       this.#unlink(old.flatMap((segment) => segment.retire()));
+      this.#durability.noteNames();
     });
-    await this.#checkpoint();
+    await this.#durability.checkpoint();
     return { segments: count, bytes: old.reduce((sum, { bytes }) => sum + bytes, 0) };
   }
 
   #replace(old: readonly Segment[], swap: () => Swapped): void {
     this.#storing(() => {
       // A file of the same name and size may have other bytes from now on, so the manifest must not vouch for it.
-      replaceFile(join(this.#options.folder, manifestFile), this.#manifestText(old));
+      this.#durability.saveNow(old);
       const { segments, left } = this.#swapOrFail(swap);
-      this.#segments = this.#segments.toSpliced(this.#segments.indexOf(old[0]!), old.length, ...segments);
-      this.#isFolderSynced = false;
+      this.#setSegments(this.#segments.toSpliced(this.#segments.indexOf(old[0]!), old.length, ...segments));
+      this.#durability.noteNames();
       this.#isChanged = true;
       // It may hold what was just taken out, such as aborted records that no index tells of any more.
       this.#tail.clear();
       this.#unlink(left);
     });
+  }
+
+  #setSegments(segments: Segment[]): void {
+    this.#segments = segments;
+    this.#closedBytes = closedBytesOf(segments);
   }
 
   #swapOrFail(swap: () => Swapped): Swapped {
@@ -638,17 +543,7 @@ export class PartitionLog {
         this.#reader.noteClosed(segment);
       }
     });
-    void this.#checkpoint();
-  }
-
-  async #settle(): Promise<void> {
-    await this.flush();
-    this.#storing(() => {
-      this.#writeSnapshot();
-      this.#active.writeIndexes();
-    });
-    await this.#saveManifest();
-    await this.#removeSnapshots();
+    void this.#durability.checkpoint();
   }
 
   async #stop(): Promise<void> {
@@ -656,8 +551,7 @@ export class PartitionLog {
     this.#cancelFlush?.();
     for (const listener of this.#listeners) listener();
     await this.#maintenance;
-    await this.#checkpoints;
-    await this.#flush.settled();
+    await this.#durability.stop();
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -672,7 +566,7 @@ export class PartitionLog {
 
   #requireWritable(): void {
     this.#requireOpen();
-    if (this.#failure !== undefined || this.#flush.hasFailed) {
+    if (this.#failure !== undefined || this.#durability.hasFailed) {
       throw new KafkaError(
         'KAFKA_STORAGE_ERROR',
         'A write to the log failed in a way that cannot be mended while it runs.',
@@ -680,3 +574,6 @@ export class PartitionLog {
     }
   }
 }
+
+const closedBytesOf = (segments: readonly Segment[]): number =>
+  segments.slice(0, -1).reduce((sum, { bytes }) => sum + bytes, 0);

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FatalError } from '../../kernel/errors.ts';
+import { type EntityQuotas, entityTypes, quotaKeys } from '../quotas/quota-table.ts';
 import { isTopicName } from './topic-name.ts';
 
 /** What the broker knows beside the records themselves. */
@@ -16,6 +17,7 @@ export interface Metadata {
   /** Ids below it may be in use by producers. */
   readonly nextProducerId: number;
   readonly topics: readonly TopicMetadata[];
+  readonly quotas: readonly EntityQuotas[];
 }
 
 export interface TopicMetadata {
@@ -25,12 +27,14 @@ export interface TopicMetadata {
   readonly configs: Readonly<Record<string, string>>;
 }
 
-const format = 1;
+/** 2 has the quotas. A broker that does not know them refuses the file, rather than lose them with its next change. */
+const format = 2;
+const formatWithoutQuotas = 1;
 const fileName = 'metadata.json';
 const uuidPattern = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 export function newMetadata(): Metadata {
-  return { clusterId: randomBytes(16).toString('base64url'), epoch: 0, nextProducerId: 0, topics: [] };
+  return { clusterId: randomBytes(16).toString('base64url'), epoch: 0, nextProducerId: 0, topics: [], quotas: [] };
 }
 
 export const newTopicId = (): string => randomUUID();
@@ -86,8 +90,8 @@ function checked(value: unknown): Metadata {
   };
   const isCount = (number: unknown): boolean => Number.isSafeInteger(number) && (number as number) >= 0;
   expect(typeof value === 'object' && value !== null, 'not an object');
-  const { format: found, clusterId, epoch, nextProducerId, topics } = value as Metadata & { format: unknown };
-  expect(found === format, `its format is ${String(found)}, and ${format} is known`);
+  const { format: found, clusterId, epoch, nextProducerId, topics, quotas } = value as Metadata & { format: unknown };
+  expect(found === format || found === formatWithoutQuotas, `its format is ${String(found)}, and ${format} is known`);
   expect(typeof clusterId === 'string' && /^[\w-]{22}$/.test(clusterId), 'no cluster id');
   expect(isCount(epoch) && isCount(nextProducerId) && Array.isArray(topics), 'a field is missing');
   const names = new Set<string>();
@@ -102,5 +106,20 @@ function checked(value: unknown): Metadata {
       `topic ${name} has a setting that is no text`,
     );
   }
-  return { clusterId, epoch, nextProducerId, topics };
+  if (found === formatWithoutQuotas) return { clusterId, epoch, nextProducerId, topics, quotas: [] };
+  expect(Array.isArray(quotas) && quotas.every(isQuota), 'a quota is not one');
+  return { clusterId, epoch, nextProducerId, topics, quotas };
 }
+
+function isQuota(value: unknown): boolean {
+  const { entity, values } = Object(value) as { entity: unknown; values: unknown };
+  const parts = Object.entries(Object(entity));
+  const rates = Object.entries(Object(values));
+  return (
+    parts.length > 0 &&
+    parts.every(([type, name]) => isOneOf(entityTypes, type) && (name === null || typeof name === 'string')) &&
+    rates.every(([key, rate]) => isOneOf(quotaKeys, key) && typeof rate === 'number' && rate > 0)
+  );
+}
+
+const isOneOf = (known: readonly string[], text: string): boolean => known.includes(text);

@@ -5,6 +5,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { FatalError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { KafkaError } from '../../protocol/errors.ts';
+import type { EntityQuotas } from '../quotas/quota-table.ts';
 import { type FlushPolicy, PartitionLog } from '../storage/partition-log.ts';
 import {
   type Metadata,
@@ -143,11 +144,15 @@ export class Topics {
     });
   }
 
-  /** Rejects with a `KafkaError` UNKNOWN_TOPIC_OR_PARTITION or INVALID_TOPIC_EXCEPTION. */
-  remove(name: string): Promise<void> {
+  /**
+   * Rejects with a `KafkaError` UNKNOWN_TOPIC_OR_PARTITION or KAFKA_STORAGE_ERROR. The id is of the topic that is meant: another may
+   * have got its name while the changes before this one were made.
+   */
+  remove({ name, id }: { readonly name: string; readonly id: string }): Promise<void> {
     const { logger } = this.#options;
     return this.#inTurn(async () => {
       const topic = this.#existing(name);
+      if (topic.id !== id) throw unknownTopic();
       await this.#commit(this.#metadata.topics.filter((each) => each.name !== name));
       this.#byName.delete(name);
       this.#byId.delete(topic.id);
@@ -205,6 +210,15 @@ export class Topics {
     return this.#inTurn(() => this.#write({ ...this.#metadata, nextProducerId: firstUnreservedId }));
   }
 
+  get quotas(): readonly EntityQuotas[] {
+    return this.#metadata.quotas;
+  }
+
+  /** `change` makes new quotas of the old ones, and may throw. Resolves when they would be found again after a crash. */
+  changeQuotas(change: (quotas: readonly EntityQuotas[]) => readonly EntityQuotas[]): Promise<void> {
+    return this.#inTurn(async () => this.#write({ ...this.#metadata, quotas: change(this.#metadata.quotas) }));
+  }
+
   /** Waits for what is under way, then closes every log. */
   close(): Promise<void> {
     return this.#inTurn(async () => {
@@ -228,9 +242,7 @@ export class Topics {
 
   #existing(name: string): Topic {
     const topic = this.#byName.get(name);
-    if (topic === undefined) {
-      throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
-    }
+    if (topic === undefined) throw unknownTopic();
     return topic;
   }
 
@@ -322,6 +334,9 @@ export class Topics {
     this.#options.logger.warn({ folders: strays.slice(0, 10) }, `${strays.length} folders are of no topic that exists`);
   }
 }
+
+const unknownTopic = (): KafkaError =>
+  new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
 
 const uniqueName = (): string => randomBytes(16).toString('hex');
 

@@ -36,7 +36,7 @@ const expiredPerBatch = 500;
 const retryFirstMs = 100;
 const retryCapMs = 10_000;
 /** Of every marker: there is one coordinator, which never changes. */
-const coordinatorEpoch = 0;
+export const coordinatorEpoch = 0;
 
 /**
  * Drives the transactions of all transactional ids: appends what they decide to the log, writes markers until every partition has

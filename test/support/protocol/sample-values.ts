@@ -40,6 +40,9 @@ function samplePrimitive(type: string, kind: SampleKind, salt: number): unknown 
       return !isLow;
     case 'string':
       return text;
+    case 'float64':
+      if (kind === 'extreme') return isLow ? -Number.MAX_VALUE : Number.MIN_VALUE;
+      return (isLow ? -1 : 1) * (salt + 1 / 8);
     case 'uuid':
       return kind === 'extreme'
         ? 'ffffffff-ffff-ffff-ffff-ffffffffffff'

@@ -37,7 +37,7 @@ describe('what Kafka’s own encoder writes', () => {
           const value = message.decode(bodyOf(golden), version);
           const written = isRequest(message)
             ? Buffer.concat([frame.subarray(0, bodyStartOf(golden)), encode(message, value, version)])
-            : writeResponse(message, value, { version, correlationId: goldenCorrelationId }).subarray(4);
+            : Buffer.concat(writeResponse(message, value, { version, correlationId: goldenCorrelationId })).subarray(4);
           expect(written.toString('hex'), nameOf(golden)).to.equal(frame.toString('hex'));
         }
       });
@@ -84,7 +84,7 @@ function nameOf({ message, version, kind }: GoldenFrame): string {
 function bodyStartOf({ message, version, frame }: GoldenFrame): number {
   if (isRequest(message)) return readRequestHeader(frame, () => message).bodyStart;
   const withoutBody = { ...message, encode: () => undefined };
-  return writeResponse(withoutBody, {}, { version, correlationId: 0 }).length - 4;
+  return Buffer.concat(writeResponse(withoutBody, {}, { version, correlationId: 0 })).length - 4;
 }
 
 function bodyOf(golden: GoldenFrame): Buffer {

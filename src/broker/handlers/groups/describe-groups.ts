@@ -15,8 +15,10 @@ export const describeGroups = (groups: GroupCoordinator) =>
     handle: ({ version }, { groups: groupIds, includeAuthorizedOperations }) => ({
       groups: groupIds.map((groupId) => {
         const group = groups.describe(groupId);
-        const told = group === undefined ? notFound(groupId, version) : found(group);
-        return { ...told, authorizedOperations: includeAuthorizedOperations ? allOperations : notAsked };
+        const authorizedOperations = includeAuthorizedOperations ? allOperations : notAsked;
+        return group === undefined
+          ? notFound(groupId, version, authorizedOperations)
+          : { ...found(group), authorizedOperations };
       }),
     }),
     failure: (errorCode, errorMessage, { groups: groupIds }) => ({
@@ -24,8 +26,8 @@ export const describeGroups = (groups: GroupCoordinator) =>
     }),
   });
 
-function notFound(groupId: string, version: number) {
-  if (version < 6) return { groupId, groupState: 'Dead' };
+function notFound(groupId: string, version: number, authorizedOperations: number) {
+  if (version < 6) return { groupId, groupState: 'Dead', authorizedOperations };
   const errorCode = kafkaErrors.GROUP_ID_NOT_FOUND.code;
   return { groupId, groupState: 'Dead', errorCode, errorMessage: `Group ${groupId} not found.` };
 }

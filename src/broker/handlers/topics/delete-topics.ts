@@ -3,20 +3,20 @@ import { deleteTopicsRequest, deleteTopicsResponse } from '../../../protocol/mes
 import { noUuid } from '../../../protocol/schema.ts';
 import type { Faults } from '../../server/faults.ts';
 import { handler } from '../../server/handler.ts';
-import type { Topics } from '../../topics/topics.ts';
+import type { Topic, Topics } from '../../topics/topics.ts';
 
 const structuresFrom = 6;
 
 /** DeleteTopics (key 20), by name or, since version 6, by id. */
 export function deleteTopics({ topics, faults }: { topics: Topics; faults: Faults }) {
-  const nameOf = (name: string | null, topicId: string): string => {
+  const topicOf = (name: string | null, topicId: string): Topic => {
     if (name !== null && topicId !== noUuid) {
       throw new KafkaError('INVALID_REQUEST', 'A topic is named or has its id given, not both.');
     }
-    if (name !== null) return name;
-    const topic = topics.findById(topicId);
-    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', 'This server does not host this topic ID.');
-    return topic.name;
+    const topic = name === null ? topics.findById(topicId) : topics.find(name);
+    if (topic !== undefined) return topic;
+    if (name === null) throw new KafkaError('UNKNOWN_TOPIC_ID', 'This server does not host this topic ID.');
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
   };
 
   return handler({
@@ -28,13 +28,12 @@ export function deleteTopics({ topics, faults }: { topics: Topics; faults: Fault
       const responses = [];
       for (const { name, topicId } of wanted) {
         const part = await faults.part('deleting a topic', async () => {
-          const found = nameOf(name, topicId);
-          const topic = topics.find(found);
-          if (topic?.isInternal) {
-            throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `${found} is the broker's own.`);
+          const topic = topicOf(name, topicId);
+          if (topic.isInternal) {
+            throw new KafkaError('TOPIC_AUTHORIZATION_FAILED', `${topic.name} is the broker's own.`);
           }
-          await topics.remove(found);
-          return { name: found, topicId: topic!.id };
+          await topics.remove(topic);
+          return { name: topic.name, topicId: topic.id };
         });
         responses.push({ name, topicId, ...part });
       }

@@ -166,14 +166,17 @@ export class CoordinatorRig {
     this.coordinator.completeTransaction(producer.producerId, producer.producerEpoch, commit);
   }
 
-  /** All that can be asked of it, to be compared over a restart. */
+  /** All that can be asked of it, to be compared over a restart: groups that never were more than a name do not outlive it. */
   state(): object {
-    const groups = this.coordinator.list().map(({ groupId }) => this.coordinator.describe(groupId)!);
-    const ids = [...groups.map(({ groupId }) => groupId)].sort();
-    return {
-      groups: groups.sort((one, other) => (one.groupId < other.groupId ? -1 : 1)),
-      offsets: ids.map((id) => [this.offsets(id).sort(), this.offsets(id, { requireStable: true }).sort()]),
-    };
+    return this.coordinator
+      .list()
+      .map(({ groupId }) => ({
+        ...this.coordinator.describe(groupId)!,
+        offsets: this.offsets(groupId).sort(),
+        stable: this.offsets(groupId, { requireStable: true }).sort(),
+      }))
+      .filter(({ protocolType, offsets }) => protocolType !== '' || offsets.length > 0)
+      .sort((one, other) => (one.groupId < other.groupId ? -1 : 1));
   }
 
   #open(): void {

@@ -236,7 +236,7 @@ describe('a group, whatever its members do', () => {
         for (const step of steps) world.take(step);
         world.end();
       }),
-      { numRuns: 20_000 },
+      { numRuns: 3_000 },
     );
   });
 });

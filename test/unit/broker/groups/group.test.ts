@@ -494,6 +494,17 @@ describe('a group', () => {
       expect(rig.heartbeat('b', two)).to.equal('NONE');
     });
 
+    it('counts the session of one anew that waited for the log longer than that', () => {
+      rig.holdWrites();
+      rig.join('b', { ...two, memberId: '' });
+      rig.passWithHeartbeats(2 * sessionMs, 'a');
+      rig.releaseWrites();
+      expect(rig.said()).to.deep.equal(['b is b2 of generation 2, range, follows a1']);
+      rig.passWithHeartbeats(sessionMs, 'a');
+      expect(rig.heartbeat('a', one)).to.equal('REBALANCE_IN_PROGRESS');
+      expect(rig.heartbeat('b', two)).to.equal('UNKNOWN_MEMBER_ID');
+    });
+
     it('does not count one as gone that is away for less than its session', () => {
       rig.passWithHeartbeats(sessionMs - 1_000, 'a');
       rig.join('b', { ...two, memberId: '' });

@@ -72,7 +72,7 @@ describe('partition log, against a list', () => {
         } else if (step.kind === 'read') {
           await expectTail(log, list, Math.floor(step.at * (endOffset + 1)), step.maxBytes);
         } else if (step.kind === 'delete') {
-          log.deleteRecordsBefore(Math.floor(step.at * (endOffset + 1)));
+          log.deleteRecordsBefore(Math.round(step.at * endOffset));
         } else if (step.kind === 'retain') {
           await log.retain(rig.clock.nowMs());
           // No more than a segment that is not over the limit by itself, and the active one.

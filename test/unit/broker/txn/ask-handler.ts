@@ -13,7 +13,10 @@ const connection: ConnectionState = {
 /** Asks as a client does that speaks one version: through the bytes of request and response. */
 export async function askHandler<T>(handler: Handler, version: number, body: object): Promise<T> {
   const sent = throughBytes(handler.request, body, version);
-  const context = { version, clientId: 'test', clientHost: '::1', connection, signal: new AbortController().signal };
+  const context = {
+    ...{ version, clientId: 'test', clientHost: '::1', requestBytes: 100, connection },
+    signal: new AbortController().signal,
+  };
   let answer: unknown;
   try {
     answer = await handler.handle(context, sent);
