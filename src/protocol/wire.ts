@@ -288,7 +288,10 @@ export class WireWriter {
 
   /** As `bytes`, but those that are large are not copied: they must stay as they are until the parts have been used. */
   sharedBytes(value: Buffer): void {
-    if (value.length < sharedBytesMin) return this.bytes(value);
+    if (value.length < sharedBytesMin) {
+      this.bytes(value);
+      return;
+    }
     this.#endPart();
     this.#parts.push(value);
     this.#partBytes += value.length;

@@ -43,7 +43,13 @@ describe('docker/Dockerfile', () => {
 
   it('starts the program without a shell between it and SIGTERM', () => {
     expect(every('CMD')).to.deep.equal([]);
-    expect(every('ENTRYPOINT').map(({ text }) => JSON.parse(text))).to.deep.equal([['node', '/app/dist/main.js']]);
+    expect(every('ENTRYPOINT').map(({ text }) => JSON.parse(text))).to.deep.equal([['node', '/app/dist/cli.js']]);
+  });
+
+  it('has a folder for the data of the embedded broker, which that user may write to', () => {
+    const [, folder] = every('ENV').flatMap(({ text }) => /^DATA_DIR=(\/\S+)$/.exec(text) ?? []);
+    const made = position(runtime, 'RUN', new RegExp(`^install -d -o node -g node ${folder}$`));
+    expect(made).to.be.within(0, position(runtime, 'USER', /^node$/));
   });
 
   it('asks the node itself whether it is ready, and dies of no syntax error doing so', () => {

@@ -59,7 +59,7 @@ export function burstOf(perSecondMax: number): number {
   return perSecondMax * (samplesMax - 1);
 }
 
-/** How long to wait until the rate, when nothing is added, is back at the allowed one; 0 when it does not exceed it. */
+/** How long the excess takes at the allowed rate, which is the time to wait; 0: the rate is not exceeded. */
 export function throttleTimeMs(window: RateWindow, perSecondMax: number, nowMs: number): number {
   const excess = window.perSecond(nowMs) - perSecondMax;
   return excess <= 0 ? 0 : Math.round((excess / perSecondMax) * window.spanMs(nowMs));

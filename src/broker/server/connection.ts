@@ -6,7 +6,7 @@ import { includesVersion, versionRange } from '../../protocol/schema.ts';
 import { WireError } from '../../protocol/wire.ts';
 import type { Faults } from './faults.ts';
 import { FrameAssembler, type RequestHeader, readRequestHeader, writeResponse } from './frames.ts';
-import type { ConnectionState, Handler, Listener, RequestContext } from './handler.ts';
+import type { AnswerHints, ConnectionState, Handler, Listener, RequestContext } from './handler.ts';
 
 export interface ConnectionOptions {
   readonly socket: Socket;
@@ -30,6 +30,15 @@ export interface ServerStats {
 const anonymousRequestBytesMax = 64 * 1024;
 /** Requests that may wait, unread by their handler, before no more are taken from the socket. */
 const waitingMax = 64;
+
+interface Response {
+  /** To be sent one after the other. */
+  readonly parts: readonly Buffer[];
+  readonly release?: (() => void) | undefined;
+}
+
+/** Most answers fit. */
+const smallAnswerBytes = 1_024;
 
 const apiVersionsKey = 18;
 const saslHandshakeKey = 17;
@@ -92,7 +101,7 @@ export class Connection {
       if (socket.isPaused() && this.#waiting.length <= waitingMax / 2) socket.resume();
       try {
         const response = await this.#answer(frame);
-        if (response !== undefined && !socket.write(response)) await this.#drained();
+        if (response !== undefined && !this.#send(response)) await this.#drained();
         if (this.#throttleTimeMs > 0) await this.#mute();
       } catch (error) {
         this.#refuse(error as Error);
@@ -103,7 +112,7 @@ export class Connection {
   }
 
   /** Throws for what cannot be answered: the connection then ends. */
-  async #answer(frame: Buffer): Promise<Buffer | undefined> {
+  async #answer(frame: Buffer): Promise<Response | undefined> {
     const { handlers, stats, faults } = this.#options;
     stats.requests += 1;
     if (this.#state.isRawExchange) return this.#continueLogin(frame);
@@ -124,13 +133,13 @@ export class Connection {
       if (answer === undefined) throw new WireError(`${request.name} has no answer that tells of ${errorMessage}`);
     }
     this.#throttleTimeMs = (answer as { throttleTimeMs?: number } | undefined)?.throttleTimeMs ?? 0;
-    return answer === undefined
-      ? undefined
-      : writeResponse(response, answer, { version, correlationId, roomBytes: roomFor(answer) });
+    if (answer === undefined) return undefined;
+    const { roomBytes = smallAnswerBytes, release } = answer as AnswerHints;
+    return { parts: writeResponse(response, answer, { version, correlationId, roomBytes }), release };
   }
 
   /** A login of old: a length and the mechanism's message, and the same back. */
-  #continueLogin(message: Buffer): Buffer {
+  #continueLogin(message: Buffer): Response {
     const { reply, user } = this.#state.exchange!.next(message);
     if (user !== undefined) {
       this.#state.user = user;
@@ -140,16 +149,19 @@ export class Connection {
     const answer = Buffer.alloc(4 + reply.length);
     answer.writeInt32BE(reply.length);
     reply.copy(answer, 4);
-    return answer;
+    return { parts: [answer] };
   }
 
   /** ApiVersions is answered in version 0, so that the client learns what there is (KIP-35); any other tells nothing. */
-  #answerUnknownVersion({ version, correlationId }: RequestHeader, { request, response, advertised }: Handler): Buffer {
+  #answerUnknownVersion(
+    { version, correlationId }: RequestHeader,
+    { request, response, advertised }: Handler,
+  ): Response {
     if (request.apiKey === apiVersionsKey) {
       const { from, to } = versionRange(advertised);
       const { code } = kafkaErrors.UNSUPPORTED_VERSION;
       const answer = { errorCode: code, apiKeys: [{ apiKey: apiVersionsKey, minVersion: from, maxVersion: to }] };
-      return writeResponse(response, answer, { version: 0, correlationId });
+      return { parts: writeResponse(response, answer, { version: 0, correlationId }) };
     }
     throw new WireError(`${request.name} has no version ${version} here`);
   }
@@ -171,6 +183,21 @@ export class Connection {
     const delayMs = this.#throttleTimeMs;
     this.#throttleTimeMs = 0;
     await pause(this.#options.clock, delayMs, this.#ended.signal);
+  }
+
+  /** Answers whether the socket takes more at once. Answers of one turn go out together: each by itself would be a call of the system. */
+  #send({ parts, release }: Response): boolean {
+    const { socket } = this.#options;
+    if (socket.writableCorked === 0) {
+      socket.cork();
+      process.nextTick(() => socket.uncork());
+    }
+    const last = parts.length - 1;
+    for (let index = 0; index < last; index += 1) socket.write(parts[index]!);
+    return socket.write(parts[last]!, (error) => {
+      // After a failure the socket may still hold on to the memory.
+      if (!error) release?.();
+    });
   }
 
   #drained(): Promise<void> {
@@ -195,10 +222,4 @@ export class Connection {
     else logger.error({ err: error }, line);
     socket.destroy();
   }
-}
-
-/** Responses that carry records are as large as these; the rest is small. */
-function roomFor(answer: unknown): number {
-  const { roomBytes } = answer as { roomBytes?: number };
-  return roomBytes ?? 1_024;
 }

@@ -53,6 +53,14 @@ export interface Handler {
   failure(errorCode: number, errorMessage: string, body: unknown): unknown;
 }
 
+/** What an answer may have beside the fields of its message. */
+export interface AnswerHints {
+  /** How large it is about to be, beside records. */
+  readonly roomBytes?: number;
+  /** Called when the answer has been sent, and its records are no longer needed. */
+  readonly release?: () => void;
+}
+
 interface HandlerParts<Q extends Message, S extends Message> {
   readonly request: Q;
   readonly response: S;

@@ -22,6 +22,8 @@ export interface ReadOptions {
   /** The first batch goes out even when it alone is over `maxBytes`. */
   readonly minOneBatch: boolean;
   readonly isolation: 'read_uncommitted' | 'read_committed';
+  /** Where memory for records comes from that are read from a file; what it gives is the caller's to use again. */
+  readonly allocate?: (bytes: number) => Buffer;
 }
 
 export interface ReadResult {
@@ -62,6 +64,7 @@ const stepBuffer = Buffer.allocUnsafe(stepBytes);
 interface ReadLimits {
   readonly maxBytes: number;
   readonly minOneBatch: boolean;
+  readonly allocate: (bytes: number) => Buffer;
 }
 
 interface Batches {
@@ -109,10 +112,9 @@ export class LogReader {
       return nothing;
     }
     const maxBytes = Math.min(Math.max(options.maxBytes, 0), readBytesMax);
-    const { minOneBatch } = options;
-    const found =
-      this.#readTail(offset, limit, { maxBytes, minOneBatch }) ??
-      (await this.#readFile(offset, limit, { maxBytes, minOneBatch }));
+    const { minOneBatch, allocate = Buffer.allocUnsafe } = options;
+    const limits = { maxBytes, minOneBatch, allocate };
+    const found = this.#readTail(offset, limit, limits) ?? (await this.#readFile(offset, limit, limits));
     if (found.nextOffset >= log.endOffset) log.tail.want();
     if (!isCommitted || found.records.length === 0) return { ...nothing, records: found.records };
     const lists = found.segments.filter(({ nextOffset }) => nextOffset > offset).map(({ aborted }) => aborted);
@@ -152,7 +154,7 @@ export class LogReader {
     return found && { ...found, segments: this.#log.segments };
   }
 
-  async #readFile(offset: number, limit: number, { maxBytes, minOneBatch }: ReadLimits): Promise<Batches> {
+  async #readFile(offset: number, limit: number, { maxBytes, minOneBatch, allocate }: ReadLimits): Promise<Batches> {
     const { segment, segments, index, handle } = await this.#openAt(offset);
     try {
       const endPosition = segment.bytes;
@@ -161,13 +163,13 @@ export class LogReader {
       let records = await readBytes(
         handle.fd,
         position,
-        Math.min(Math.max(maxBytes, batchHeaderBytes), endPosition - position),
+        allocate(Math.min(Math.max(maxBytes, batchHeaderBytes), endPosition - position)),
       );
       const first = announcedBytes(records, 0)!;
       if (first < batchHeaderBytes || first > endPosition - position) throw damaged(segment, position);
       if (first > Math.min(records.length, maxBytes)) {
         if (!minOneBatch) return { records: nothing.records, nextOffset: offset, segments };
-        records = await readBytes(handle.fd, position, first);
+        records = await readBytes(handle.fd, position, allocate(first));
       }
       // Compaction may have left a gap that ends where the reader may not go yet.
       if (headerOf(records, 0).lastOffset >= limit) return { records: nothing.records, nextOffset: offset, segments };
@@ -267,8 +269,9 @@ export class LogReader {
   }
 }
 
-async function readBytes(fd: number, position: number, bytes: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(bytes);
+/** Fills the buffer. */
+async function readBytes(fd: number, position: number, buffer: Buffer): Promise<Buffer> {
+  const bytes = buffer.length;
   let filled = 0;
   while (filled < bytes) {
     const { bytesRead } = await readFromFile(fd, buffer, filled, bytes - filled, position + filled).catch(

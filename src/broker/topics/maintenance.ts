@@ -53,10 +53,10 @@ export class Maintenance {
         if (signal.aborted) return;
         // It may have been deleted since.
         if (topics.log(name, partition) !== log) continue;
-        const { cleanupPolicy } = log.config;
         await this.#attempt(`cleaning ${name}-${partition}`, async () => {
-          if (cleanupPolicy.delete) await log.retain(clock.nowMs());
-          if (cleanupPolicy.compact && log.isDirtyEnough(clock.nowMs())) await log.compact(clock.nowMs());
+          // Not for what is deleted alone: it lets go of idle producers too.
+          await log.retain(clock.nowMs());
+          if (log.config.cleanupPolicy.compact && log.isDirtyEnough(clock.nowMs())) await log.compact(clock.nowMs());
         });
       }
     }

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ import { Metrics } from '../../../src/kernel/metrics.ts';
 import { apiVersionsResponse } from '../../../src/protocol/messages/api-versions.ts';
 import { isRequest, servedMessages } from '../../support/protocol/served.ts';
 
-const page = await readFile(new URL('../../../docs/BROKER.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../../docs/BROKER.md', import.meta.url), 'utf8');
 
 describe('docs/BROKER.md', () => {
   let folder: string;
@@ -67,9 +67,9 @@ describe('docs/BROKER.md', () => {
   it('names no flag, no variable and no metric that does not exist', async () => {
     const flags = Object.values(brokerOptions).map((option) => `--${brokerFlagOf(option)}`);
     const named = [...page.matchAll(/(?<=^|[ `])--[a-z-]+/gm)].map(([flag]) => flag);
-    const ofOthers = ['--format', '--from-beginning', '--exit', '--config', '--help'];
-    const ofOtherPrograms = ['--no-healthcheck', '--deep-iteration', '--files'];
-    const known = [...flags, ...ofOthers, ...ofOtherPrograms];
+    const ofOtherCommands = ['--format', '--from-beginning', '--exit', '--config', '--help'];
+    const ofKafkaTools = ['--deep-iteration', '--files', '--alter', '--add-config', '--entity-type', '--entity-name'];
+    const known = [...flags, ...ofOtherCommands, ...ofKafkaTools, '--no-healthcheck'];
     expect(named.length).to.be.greaterThan(10);
     expect(named.filter((flag) => !known.includes(flag))).to.deep.equal([]);
 
@@ -114,12 +114,10 @@ async function apisToldBy(broker: Broker) {
   try {
     // ApiVersions 0, correlation id 0, no client id.
     socket.write(Buffer.from('0000000a0012000000000000ffff', 'hex'));
-    const chunks: Buffer[] = [];
     let frame = Buffer.alloc(0);
-    while (frame.length < 4 || frame.length < 4 + frame.readInt32BE(0)) {
-      const [chunk] = (await once(socket, 'data')) as [Buffer];
-      chunks.push(chunk);
-      frame = Buffer.concat(chunks);
+    for await (const chunk of socket) {
+      frame = Buffer.concat([frame, chunk as Buffer]);
+      if (frame.length >= 4 && frame.length === 4 + frame.readInt32BE(0)) break;
     }
     return apiVersionsResponse.decode(frame.subarray(8), 0).apiKeys;
   } finally {

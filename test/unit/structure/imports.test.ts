@@ -45,7 +45,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   snappy: ['src/protocol/', 'src/cli/kafka/compression.ts'],
   'lz4-napi': ['src/protocol/', 'src/cli/kafka/compression.ts'],
   zstddec: ['src/protocol/'],
-  '@node-rs/crc32': ['src/protocol/'],
+  '@node-rs/crc32': ['src/protocol/', 'src/broker/storage/checksum.ts'],
   'node-zookeeper-client': ['src/cluster/zookeeper/'],
 };
 
@@ -59,6 +59,11 @@ const pure = [
   'src/cluster/breaker.ts',
   'src/cluster/log-topic/claim.ts',
   'src/cluster/log-topic/roster.ts',
+  'src/broker/txn/transaction-log.ts',
+  'src/broker/txn/transaction-state.ts',
+  'src/broker/txn/transaction.ts',
+  'src/broker/groups/members.ts',
+  'src/broker/groups/group.ts',
 ];
 
 /** Programs, which wire the rooms together. */

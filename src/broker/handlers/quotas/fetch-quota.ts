@@ -1,7 +1,7 @@
 import type { fetchRequest, fetchResponse } from '../../../protocol/messages/fetch.ts';
 import type { MessageInput, MessageValue } from '../../../protocol/schema.ts';
 import type { ClientQuotas } from '../../quotas/client-quotas.ts';
-import type { Handler, RequestContext } from '../../server/handler.ts';
+import type { AnswerHints, Handler, RequestContext } from '../../server/handler.ts';
 import { clientOf } from './client-of.ts';
 
 type FetchRequest = MessageValue<typeof fetchRequest>;
@@ -29,6 +29,7 @@ export function fetchWithinQuota(fetch: Handler, quotas: ClientQuotas): Handler 
       const throttleTimeMs = quotas.charge('consumer_byte_rate', client, bytes);
       if (throttleTimeMs === 0) return response;
       quotas.refund('consumer_byte_rate', client, bytes);
+      (response as AnswerHints).release?.();
       return { throttleTimeMs };
     },
   };

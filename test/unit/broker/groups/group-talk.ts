@@ -311,7 +311,9 @@ export class GroupTalk {
     const version = this.#isStatic[index] && !nobody ? Math.max(step.version, 7) : step.version;
     const { memberId, groupInstanceId, generationId } = this.#identity(index, says);
     const member = nobody ? {} : { memberId, groupInstanceId, generationIdOrMemberEpoch: generationId };
-    const committedMetadata = large ? 'x'.repeat(4_097) : `by ${index}`;
+    // A group that nobody has joined is there after that in Kafka, but is not shown.
+    const isLarge = large && !nobody && generationId > 0;
+    const committedMetadata = isLarge ? 'x'.repeat(4_097) : `by ${index}`;
     const { topics } = await this.#ask('aside', offsetCommitRequest, offsetCommitResponse, version, {
       groupId: this.#groupId,
       ...member,
@@ -394,7 +396,9 @@ export class GroupTalk {
   }
 
   #name(index: number, memberId: string): void {
-    if (!this.#names.has(memberId)) this.#names.set(memberId, `${index}#${this.#names.size}`);
+    if (this.#names.has(memberId)) return;
+    const before = [...this.#names.values()].filter((name) => name.startsWith(`${index}#`));
+    this.#names.set(memberId, `${index}#${before.length}`);
   }
 
   #nameOf(memberId: string): string {
