@@ -59,7 +59,24 @@ interface FieldOptions {
   readonly tag?: number;
 }
 
-export function versionRange(versions: Versions): { readonly from: number; readonly to: number } {
+interface VersionRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Every request asks for some, and there are few. */
+const knownRanges = new Map<Versions, VersionRange>();
+
+export function versionRange(versions: Versions): VersionRange {
+  let range = knownRanges.get(versions);
+  if (range === undefined) {
+    range = parseRange(versions);
+    knownRanges.set(versions, range);
+  }
+  return range;
+}
+
+function parseRange(versions: Versions): VersionRange {
   if (versions === 'none') return { from: 1, to: 0 };
   const [, from, open, to] = /^(\d+)(?:(\+)|-(\d+))?$/.exec(versions)!;
   return { from: Number(from), to: open === undefined ? Number(to ?? from) : Number.POSITIVE_INFINITY };

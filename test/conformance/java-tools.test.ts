@@ -143,6 +143,32 @@ conformance('Kafka’s Java tools', (suite) => {
     }
   });
 
+  suite.test('kafka-configs sets, describes and removes the quotas of users and clients', async () => {
+    const name = freshTopicName('tool-quotas');
+    const alter = (entity: readonly string[], ...args: string[]) =>
+      run('kafka-configs', ['--alter', ...entity, ...args]);
+    const describeQuotas = (...entity: string[]) => run('kafka-configs', ['--describe', ...entity]);
+    const client = ['--entity-type', 'clients', '--entity-name', name];
+    const both = ['--entity-type', 'users', '--entity-name', name, '--entity-type', 'clients', '--entity-default'];
+    await alter(client, '--add-config', 'consumer_byte_rate=1000000,producer_byte_rate=2000000');
+    await alter(both, '--add-config', 'producer_byte_rate=3000000');
+    const [consumerRate, producerRate] = [/consumer_byte_rate=1000000/, /producer_byte_rate=2000000/];
+    expect(await describeQuotas(...client))
+      .to.match(consumerRate)
+      .and.match(producerRate);
+    expect(await describeQuotas(...both)).to.match(/default client-id.*producer_byte_rate=3000000/);
+    await alter(client, '--delete-config', 'consumer_byte_rate');
+    expect(await describeQuotas(...client))
+      .to.match(producerRate)
+      .and.not.match(consumerRate);
+    expect(await refused('kafka-configs', ['--alter', ...client, '--add-config', 'producer_byte_rate=0'])).to.match(
+      /greater than 0/,
+    );
+    await alter(client, '--delete-config', 'producer_byte_rate');
+    await alter(both, '--delete-config', 'producer_byte_rate');
+    expect(await describeQuotas(...client)).to.not.include('byte_rate');
+  });
+
   suite.test('the console’s producer and consumer keep keys, headers and tombstones', async () => {
     const topic = await freshTopic(suite, 'tool-console');
     await run(

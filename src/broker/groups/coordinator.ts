@@ -17,7 +17,14 @@ import {
   type SyncRequest,
   syncFailure,
 } from './group-messages.ts';
-import { groupRecord, type KeyAndValue, type LoggedGroup, offsetRecord, readRecord } from './group-records.ts';
+import {
+  fitsRecords,
+  groupRecord,
+  type KeyAndValue,
+  type LoggedGroup,
+  offsetRecord,
+  readRecord,
+} from './group-records.ts';
 import type { Member, Waiter } from './members.ts';
 import { isExpired } from './offset-expiry.ts';
 import { type CommittedOffset, OffsetTable, type TopicPartition } from './offset-table.ts';
@@ -86,6 +93,8 @@ interface Entry {
 
 /** Records that go into one batch when offsets are removed, however many there are. */
 const removalBatchRecords = 1_000;
+/** A longer one goes off at once in Node.js; one that comes too early is set again. */
+const timerMaxMs = 2 ** 31 - 1;
 const noTimer = (): void => {};
 
 /**
@@ -150,9 +159,12 @@ export class GroupCoordinator {
   /** Waits until the generation is complete. */
   async join(groupId: string, request: JoinRequest): Promise<JoinReply> {
     this.#assertActive();
-    const { memberId, groupInstanceId, clientId, sessionTimeoutMs } = request;
+    const { memberId, groupInstanceId, clientId, protocolType, protocols, sessionTimeoutMs } = request;
     const { sessionTimeoutMinMs, sessionTimeoutMaxMs } = this.#settings;
-    if (groupId === '') return joinFailure('INVALID_GROUP_ID', memberId);
+    if (groupId === '' || !fitsRecords(groupId)) return joinFailure('INVALID_GROUP_ID', memberId);
+    if (!fitsRecords(groupInstanceId, clientId, protocolType, ...protocols.map(({ name }) => name))) {
+      return joinFailure('INVALID_REQUEST', memberId);
+    }
     if (sessionTimeoutMs < sessionTimeoutMinMs || sessionTimeoutMs > sessionTimeoutMaxMs) {
       return joinFailure('INVALID_SESSION_TIMEOUT', memberId);
     }
@@ -165,7 +177,7 @@ export class GroupCoordinator {
       this.#joins.set(waiter, resolve);
       entry.group.join(waiter, request, newMemberId, this.#clock.monotonicMs());
       this.#carryOut(entry);
-      this.#discardIfVoid(entry);
+      if (known === undefined) this.#discardIfVoid(entry);
     });
   }
 
@@ -387,7 +399,7 @@ export class GroupCoordinator {
     entry.cancelTimer = noTimer;
     entry.timerAtMs = dueMs ?? Infinity;
     if (dueMs === undefined) return;
-    const delayMs = Math.max(Math.ceil(dueMs - this.#clock.monotonicMs()), 0);
+    const delayMs = Math.min(Math.max(Math.ceil(dueMs - this.#clock.monotonicMs()), 0), timerMaxMs);
     entry.cancelTimer = this.#clock.after(delayMs, () => {
       entry.timerAtMs = Infinity;
       this.#guarded(entry, () => entry.group.tick(this.#clock.monotonicMs()));
@@ -414,7 +426,7 @@ export class GroupCoordinator {
   #checkCommit(request: CommitRequest): KafkaErrorName {
     const { groupId, generationId, memberId, producer } = request;
     const isTransactional = producer !== undefined;
-    if (isTransactional && groupId === '') return 'INVALID_GROUP_ID';
+    if ((isTransactional && groupId === '') || !fitsRecords(groupId)) return 'INVALID_GROUP_ID';
     const group = this.#groups.get(groupId)?.group;
     if (group === undefined) return generationId < 0 ? 'NONE' : request.unknownGroup;
     const error = group.checkCommit(request, generationId, { isTransactional });

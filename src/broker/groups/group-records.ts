@@ -89,6 +89,13 @@ export interface KeyAndValue {
   readonly value: Buffer | null;
 }
 
+/** Bytes of a name, also of a member id with what is put behind the name of its client: lengths are int16 here, and longer on the wire. */
+const nameBytesMax = 32_000;
+
+export function fitsRecords(...names: ReadonlyArray<string | null>): boolean {
+  return names.every((name) => name === null || Buffer.byteLength(name) <= nameBytesMax);
+}
+
 /** What a record of the log says. */
 export type GroupRecord =
   | {

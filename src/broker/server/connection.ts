@@ -30,6 +30,8 @@ export interface ServerStats {
 const anonymousRequestBytesMax = 64 * 1024;
 /** Requests that may wait, unread by their handler, before no more are taken from the socket. */
 const waitingMax = 64;
+/** Bytes of them, likewise: what a client sends while an earlier request waits for others is not to fill the memory. */
+const waitingBytesMax = 1024 * 1024;
 
 interface Response {
   /** To be sent one after the other. */
@@ -54,6 +56,7 @@ export class Connection {
   readonly #state: ConnectionState;
   readonly #ended = new AbortController();
   readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
   #isBusy = false;
   /** What the last answer says of how long to wait, in milliseconds. */
   #throttleTimeMs = 0;
@@ -67,12 +70,15 @@ export class Connection {
     );
     socket.on('data', (chunk: Buffer) => {
       try {
-        this.#waiting.push(...assembler.push(chunk));
+        for (const frame of assembler.push(chunk)) {
+          this.#waiting.push(frame);
+          this.#waitingBytes += frame.length;
+        }
       } catch (error) {
         this.#refuse(error as Error);
         return;
       }
-      if (this.#waiting.length > waitingMax) socket.pause();
+      if (this.#waiting.length > waitingMax || this.#waitingBytes > waitingBytesMax) socket.pause();
       void this.#work();
     });
     const { loginMs, idleMs } = timeouts;
@@ -98,7 +104,9 @@ export class Connection {
     const { socket } = this.#options;
     for (let frame = this.#waiting.shift(); frame !== undefined; frame = this.#waiting.shift()) {
       if (this.#ended.signal.aborted) return;
-      if (socket.isPaused() && this.#waiting.length <= waitingMax / 2) socket.resume();
+      this.#waitingBytes -= frame.length;
+      const isCalm = this.#waiting.length <= waitingMax / 2 && this.#waitingBytes <= waitingBytesMax / 2;
+      if (isCalm && socket.isPaused()) socket.resume();
       try {
         const response = await this.#answer(frame);
         if (response !== undefined && !this.#send(response)) await this.#drained();

@@ -3,6 +3,7 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FatalError } from '../../kernel/errors.ts';
 import { type EntityQuotas, entityTypes, quotaKeys } from '../quotas/quota-table.ts';
+import { syncFolder } from '../storage/whole-file.ts';
 import { isTopicName } from './topic-name.ts';
 
 /** What the broker knows beside the records themselves. */
@@ -74,16 +75,6 @@ export async function writeMetadata(folder: string, metadata: Metadata): Promise
   await syncFolder(dirname(path));
 }
 
-/** Makes created, renamed and removed names in a folder outlast a power cut. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 function checked(value: unknown): Metadata {
   const expect = (condition: boolean, complaint: string): void => {
     if (!condition) throw new TypeError(complaint);
@@ -117,6 +108,7 @@ function isQuota(value: unknown): boolean {
   const rates = Object.entries(Object(values));
   return (
     parts.length > 0 &&
+    rates.length > 0 &&
     parts.every(([type, name]) => isOneOf(entityTypes, type) && (name === null || typeof name === 'string')) &&
     rates.every(([key, rate]) => isOneOf(quotaKeys, key) && typeof rate === 'number' && rate > 0)
   );

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { FatalError } from '../../kernel/errors.ts';
@@ -7,6 +7,7 @@ import type { Logger } from '../../kernel/logger.ts';
 import { KafkaError } from '../../protocol/errors.ts';
 import type { EntityQuotas } from '../quotas/quota-table.ts';
 import { type FlushPolicy, PartitionLog } from '../storage/partition-log.ts';
+import { replaceFile, syncFolder } from '../storage/whole-file.ts';
 import {
   type Metadata,
   newMetadata,
@@ -79,7 +80,7 @@ export class Topics {
     const before = found ?? newMetadata();
     const topics = new Topics(options, { ...before, epoch: before.epoch + 1 });
     await writeMetadata(folder, topics.#metadata);
-    for (const metadata of before.topics) topics.#remember(metadata, await topics.#openLogs(metadata, 0));
+    for (const metadata of before.topics) topics.#remember(metadata, await topics.#openLogs(metadata, 0, 'existing'));
     topics.#tellStrays(folders);
     for (const name of [offsetsTopic, transactionsTopic]) {
       if (!topics.#byName.has(name)) await topics.#make({ name, partitions: 1, overrides: internalOverrides });
@@ -183,7 +184,7 @@ export class Topics {
       this.checkPartitionCount(name, partitions);
       const topic = this.#existing(name);
       const changed = { ...this.#metadataOf(name), partitions };
-      const added = await this.#openLogs(changed, topic.logs.length);
+      const added = await this.#openLogs(changed, topic.logs.length, 'new');
       await this.#commit(this.#metadata.topics.map((each) => (each.name === name ? changed : each)));
       this.#remember(changed, [...topic.logs, ...added]);
     });
@@ -266,8 +267,13 @@ export class Topics {
       partitions,
       configs: overrides as Record<string, string>,
     };
-    const logs = await this.#openLogs(metadata, 0);
-    await this.#commit([...this.#metadata.topics, metadata]);
+    const logs = await this.#openLogs(metadata, 0, 'new');
+    try {
+      await this.#commit([...this.#metadata.topics, metadata]);
+    } catch (error) {
+      for (const log of logs) await log.remove().catch(() => {});
+      throw error;
+    }
     return this.#remember(metadata, logs);
   }
 
@@ -279,9 +285,7 @@ export class Topics {
     try {
       await writeMetadata(this.#options.folder, metadata);
     } catch (error) {
-      throw new KafkaError('KAFKA_STORAGE_ERROR', `metadata.json cannot be written: ${(error as Error).message}`, {
-        cause: error,
-      });
+      throw storageError('metadata.json cannot be written', error);
     }
     this.#metadata = metadata;
   }
@@ -294,24 +298,45 @@ export class Topics {
     return topic;
   }
 
-  async #openLogs(topic: TopicMetadata, from: number): Promise<PartitionLog[]> {
+  /** Opens the logs from partition `from` on: all of them, or none is left open, nor on the disk where they are new. */
+  async #openLogs(topic: TopicMetadata, from: number, which: 'new' | 'existing'): Promise<PartitionLog[]> {
     const logs: PartitionLog[] = [];
     for (let first = from; first < topic.partitions; first += openingMax) {
       const count = Math.min(openingMax, topic.partitions - first);
-      const opening = Array.from({ length: count }, (_, index) => this.#openLog(topic, first + index));
-      logs.push(...(await Promise.all(opening)));
+      const opening = Array.from({ length: count }, (_, index) => this.#openLog(topic, first + index, which));
+      const opened = await Promise.allSettled(opening);
+      for (const each of opened) if (each.status === 'fulfilled') logs.push(each.value);
+      const failed = opened.find((each) => each.status === 'rejected');
+      if (failed === undefined) continue;
+      for (const log of logs) await (which === 'new' ? log.remove() : log.close()).catch(() => {});
+      throw which === 'new' ? storageError('a partition cannot be made', failed.reason) : failed.reason;
     }
     return logs;
   }
 
-  async #openLog({ name, id, configs }: TopicMetadata, partition: number): Promise<PartitionLog> {
+  async #openLog(
+    { name, id, configs }: TopicMetadata,
+    partition: number,
+    which: 'new' | 'existing',
+  ): Promise<PartitionLog> {
     const folder = this.#folderOf(name, partition);
     const { flush, clock, logger } = this.#options;
     const owner = await topicIdIn(folder);
-    // A topic that was being made when the process was killed, or one that Kafka's own files have: not this one.
-    if (owner !== undefined && owner !== id) await rename(folder, `${folder}.${uniqueName()}-stray`);
+    // What a crash left of a topic that was being made or deleted. Where the id cannot be read, the name says whose it is.
+    const isOfAnother = owner !== undefined && (which === 'new' || (owner !== id && owner !== 'unreadable'));
+    if (isOfAnother) {
+      const aside = `${folder}.${uniqueName()}-stray`;
+      logger.warn({ folder, aside }, 'a folder is of another topic than its name says, and is moved aside');
+      await rename(folder, aside);
+    } else if (owner === undefined && which === 'existing') {
+      logger.error({ topic: name, partition }, 'the folder of a partition is gone: the partition is empty from now on');
+    }
     await mkdir(folder, { recursive: true });
-    if (owner !== id) await writeFile(join(folder, topicIdFile), topicIdText(id));
+    if (isOfAnother || owner !== id) {
+      replaceFile(join(folder, topicIdFile), topicIdText(id), { isSynced: true });
+      await syncFolder(folder);
+      await syncFolder(this.#options.folder);
+    }
     return PartitionLog.open({
       folder,
       config: logConfigOf(configs),
@@ -328,7 +353,7 @@ export class Topics {
   #tellStrays(folders: readonly string[]): void {
     const strays = folders.filter((name) => {
       const [, topic = '', partition] = /^(.+)-(\d+)$/.exec(name) ?? [];
-      return this.log(topic, Number(partition)) === undefined;
+      return name.endsWith('-stray') || this.log(topic, Number(partition)) === undefined;
     });
     if (strays.length === 0) return;
     this.#options.logger.warn({ folders: strays.slice(0, 10) }, `${strays.length} folders are of no topic that exists`);
@@ -337,6 +362,9 @@ export class Topics {
 
 const unknownTopic = (): KafkaError =>
   new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
+
+const storageError = (what: string, cause: unknown): KafkaError =>
+  new KafkaError('KAFKA_STORAGE_ERROR', `${what}: ${(cause as Error).message}`, { cause });
 
 const uniqueName = (): string => randomBytes(16).toString('hex');
 
@@ -350,13 +378,20 @@ function topicIdText(id: string): string {
   return `version: 0\ntopic_id: ${Buffer.from(id.replaceAll('-', ''), 'hex').toString('base64url')}\n`;
 }
 
-async function topicIdIn(folder: string): Promise<string | undefined> {
+/** undefined: there is no such folder. */
+async function topicIdIn(folder: string): Promise<string | 'unreadable' | undefined> {
   try {
     const text = await readFile(join(folder, topicIdFile), 'utf8');
-    const hex = Buffer.from(/^topic_id: ([\w-]{22})$/m.exec(text)?.[1] ?? '', 'base64url').toString('hex');
+    const id = /^topic_id: ([\w-]{22})$/m.exec(text)?.[1];
+    if (id === undefined) return 'unreadable';
+    const hex = Buffer.from(id, 'base64url').toString('hex');
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    const isThere = await stat(folder).then(
+      () => true,
+      () => false,
+    );
+    return isThere ? 'unreadable' : undefined;
   }
 }

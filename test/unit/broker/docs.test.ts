@@ -81,6 +81,18 @@ describe('docs/BROKER.md', () => {
     for (const [, name] of page.matchAll(/`(bitacora_\w+)`/g)) expect(text).to.include(`# TYPE ${name} `);
   });
 
+  it('links to files and headings that are there', () => {
+    const links = [...page.matchAll(/\]\(([^)#]*)(?:#([^)]+))?\)/g)];
+    expect(links.length).to.be.greaterThan(3);
+    for (const [, path, anchor] of links) {
+      const text = readFileSync(new URL(`../../../docs/${path || 'BROKER.md'}`, import.meta.url), 'utf8');
+      const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+        heading!.toLowerCase().replaceAll(' ', '-'),
+      );
+      if (anchor !== undefined) expect(headings, path).to.include(anchor);
+    }
+  });
+
   it('has the limits that hold', () => {
     const { connectionsMax, requestBytesMax, groupDelayMs, maintenanceIntervalMs } = brokerOptions;
     expect(page).to.include(`\`--request-bytes-max\`, ${Number(requestBytesMax.default) / 1024 ** 2} MiB |`);

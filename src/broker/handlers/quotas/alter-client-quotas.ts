@@ -18,8 +18,6 @@ type Entry = MessageValue<typeof alterClientQuotasRequest>['entries'][number];
 
 /** Of Kafka's type LONG, which these quotas have. */
 const rateMax = 2 ** 63;
-/** The protocol has no longer client id, and a quota of such a name would be for nobody. */
-const nameBytesMax = 0x7fff;
 
 /**
  * AlterClientQuotas (key 49, KIP-546): each entry is answered on its own, and those that can be are carried out together. What is not
@@ -84,7 +82,6 @@ function partOf(type: string, name: string | null): [EntityType, string | null] 
   if (known === undefined)
     throw refused(`Quotas are for ${entityTypes.join(' and ')}; there are none of ${type} here.`);
   if (name === '') throw refused(`Empty ${type} not supported`);
-  if (name !== null && Buffer.byteLength(name) > nameBytesMax) throw refused(`No ${type} has a name that long.`);
   return [known, name];
 }
 

@@ -87,6 +87,26 @@ describe('the coordinator of groups', () => {
       expect(rig.coordinator.list(), 'groups that nobody is in').to.deep.equal([]);
     });
 
+    it('refuses names that its log has no room for, and takes the longest that it has', async () => {
+      const long = 'ä'.repeat(16_001);
+      expect(await rig.join(long)).to.include({ error: 'INVALID_GROUP_ID' });
+      expect(await rig.commit(long, 't-0=1')).to.deep.equal(['INVALID_GROUP_ID']);
+      const requests = [
+        { clientId: long },
+        { groupInstanceId: long },
+        { protocolType: long },
+        { protocols: [{ name: long, metadata: Buffer.alloc(0) }] },
+      ];
+      for (const request of requests) expect(await rig.join('g', request)).to.include({ error: 'INVALID_REQUEST' });
+      expect(rig.coordinator.list()).to.deep.equal([]);
+      const name = 'x'.repeat(32_000);
+      await rig.stable(name, { clientId: name, protocolType: name, protocols: [{ name, metadata: Buffer.alloc(0) }] });
+      await rig.commit(`${name.slice(1)}y`, 't-0=1');
+      const before = rig.state();
+      await rig.restart();
+      expect(rig.state()).to.deep.equal(before);
+    });
+
     it('knows nobody of a group that is not there', async () => {
       const stranger = { ...(await rig.join('g', { memberId: 'm' })), generationId: 1 };
       expect(await rig.sync('g', stranger)).to.include({ error: 'UNKNOWN_MEMBER_ID' });

@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import fc from 'fast-check';
 import { burstOf, RateWindow, throttleTimeMs, windowLifetimeMs } from '../../../../src/broker/quotas/rate-window.ts';
 
 type Step = [atMs: number, amount: number, perSecond: number, spanMs: number];
@@ -88,24 +87,6 @@ describe('a rate over a window', () => {
     expect(throttleTimeMs(window, 1000, 0)).to.equal(0);
     window.add(5000, 0);
     expect(throttleTimeMs(window, 1000, 0)).to.equal(5000);
-  });
-
-  it('is kept in the long run by whoever waits as long as it is told, but for one burst', () => {
-    const amounts = fc.array(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 50 });
-    fc.assert(
-      fc.property(amounts, fc.integer({ min: 1, max: 50_000 }), (all, perSecondMax) => {
-        const window = new RateWindow();
-        let nowMs = 0;
-        let sum = 0;
-        for (const amount of all) {
-          window.add(amount, nowMs);
-          sum += amount;
-          nowMs += throttleTimeMs(window, perSecondMax, nowMs);
-          // A millisecond for each time that one was rounded off.
-          expect(sum).to.be.at.most((perSecondMax * (nowMs + all.length)) / 1000 + burstOf(perSecondMax));
-        }
-      }),
-    );
   });
 
   it('is as that of a new window after its lifetime', () => {

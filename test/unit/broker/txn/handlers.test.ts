@@ -6,8 +6,12 @@ import { describeTransactions } from '../../../../src/broker/handlers/txn/descri
 import { endTxn } from '../../../../src/broker/handlers/txn/end-txn.ts';
 import { initProducerId } from '../../../../src/broker/handlers/txn/init-producer-id.ts';
 import { listTransactions } from '../../../../src/broker/handlers/txn/list-transactions.ts';
+import { writeTxnMarkers } from '../../../../src/broker/handlers/txn/write-txn-markers.ts';
+import { Faults } from '../../../../src/broker/server/faults.ts';
 import type { Handler } from '../../../../src/broker/server/handler.ts';
-import { type KafkaErrorName, kafkaErrors } from '../../../../src/protocol/errors.ts';
+import type { TransactionTargets } from '../../../../src/broker/txn/transaction-targets.ts';
+import { createLogger } from '../../../../src/kernel/logger.ts';
+import { KafkaError, type KafkaErrorName, kafkaErrors } from '../../../../src/protocol/errors.ts';
 import { versionRange } from '../../../../src/protocol/schema.ts';
 import { askHandler as ask } from './ask-handler.ts';
 import { minuteMs, TransactionRig, timeoutMs } from './transaction-rig.ts';
@@ -202,6 +206,86 @@ describe('requests about transactions', () => {
     await rig.add('t', '0/0', 'a-0');
     await ask(endTxn(rig.coordinator), 4, { transactionalId: 't', producerId: 0, producerEpoch: 0, committed: false });
     expect(rig.status('t')).to.equal('CompleteAbort 0/0');
+  });
+
+  describe('WriteTxnMarkers', () => {
+    const written: string[] = [];
+    const refusedBy = new Map<string, Error>();
+    const targets: TransactionTargets = {
+      hasPartition: (topic, partition) => topic === 'a' && partition < 3,
+      writeMarker: async (topic, partition, { producerId, producerEpoch, coordinatorEpoch, commit }) => {
+        const refusal = refusedBy.get(`${topic}-${partition}`);
+        if (refusal !== undefined) throw refusal;
+        const end = commit ? 'commit' : 'abort';
+        written.push(`${end} ${producerId}/${producerEpoch} of ${coordinatorEpoch} in ${topic}-${partition}`);
+      },
+    };
+    const faults = new Faults(createLogger('silent', { terminal: false }));
+    const marker = { producerId: 7, producerEpoch: 2, transactionResult: false, coordinatorEpoch: 0 };
+    const write = async (...markers: object[]): Promise<Record<string, string>[]> => {
+      const answer = await ask<{
+        markers: {
+          producerId: number;
+          topics: { name: string; partitions: { partitionIndex: number; errorCode: number }[] }[];
+        }[];
+      }>(writeTxnMarkers({ targets, faults }), 1, { markers });
+      return answer.markers.map(({ producerId, topics }) =>
+        Object.fromEntries(
+          topics.flatMap(({ name, partitions }) =>
+            partitions.map(({ partitionIndex, errorCode }) => [
+              `${producerId} ${name}-${partitionIndex}`,
+              Object.entries(kafkaErrors).find(([, { code }]) => code === errorCode)![0],
+            ]),
+          ),
+        ),
+      );
+    };
+
+    beforeEach(() => {
+      written.length = 0;
+      refusedBy.clear();
+    });
+
+    it('ends what the producer has open in each partition that is there', async () => {
+      const topics = [
+        { name: 'a', partitionIndexes: [0, 2, 3] },
+        { name: 'b', partitionIndexes: [0] },
+      ];
+      const other = {
+        ...marker,
+        producerId: 8,
+        transactionResult: true,
+        topics: [{ name: 'a', partitionIndexes: [1] }],
+      };
+      const unknown = 'UNKNOWN_TOPIC_OR_PARTITION';
+      expect(await write({ ...marker, topics }, other)).to.deep.equal([
+        { '7 a-0': 'NONE', '7 a-2': 'NONE', '7 a-3': unknown, '7 b-0': unknown },
+        { '8 a-1': 'NONE' },
+      ]);
+      expect(written).to.deep.equal(['abort 7/2 of 0 in a-0', 'abort 7/2 of 0 in a-2', 'commit 8/2 of 0 in a-1']);
+      expect(await write()).to.deep.equal([]);
+    });
+
+    it('answers for each partition on its own what the partition says', async () => {
+      refusedBy.set('a-0', new KafkaError('INVALID_PRODUCER_EPOCH', 'It knows a later one.'));
+      refusedBy.set('a-1', new Error('a fault of ours'));
+      expect(await write({ ...marker, topics: [{ name: 'a', partitionIndexes: [0, 1, 2] }] })).to.deep.equal([
+        { '7 a-0': 'INVALID_PRODUCER_EPOCH', '7 a-1': 'UNKNOWN_SERVER_ERROR', '7 a-2': 'NONE' },
+      ]);
+      expect(written).to.have.length(1);
+    });
+
+    it('refuses a coordinator that is not this one, and a producer that cannot be', async () => {
+      const topics = [{ name: 'a', partitionIndexes: [0] }];
+      for (const coordinatorEpoch of [-1, 1]) {
+        expect(await write({ ...marker, coordinatorEpoch, topics })).to.deep.equal([
+          { '7 a-0': 'TRANSACTION_COORDINATOR_FENCED' },
+        ]);
+      }
+      expect(await write({ ...marker, producerId: -1, topics })).to.deep.equal([{ '-1 a-0': 'INVALID_REQUEST' }]);
+      expect(await write({ ...marker, producerEpoch: -1, topics })).to.deep.equal([{ '7 a-0': 'INVALID_REQUEST' }]);
+      expect(written).to.deep.equal([]);
+    });
   });
 
   it('DescribeProducers tells of each partition what is known there', async () => {
