@@ -22,7 +22,8 @@ export function brokerOptionsOf(config: BrokerConfig): BrokerOptions {
     defaultPartitions: config.defaultPartitions,
     autoCreateTopics: config.autoCreateTopics,
     groupInitialRebalanceDelayMs: config.groupDelayMs,
-    maintenanceIntervalMs: config.maintenanceIntervalMs,
+    compactionIntervalMs: config.compactionIntervalMs,
+    retentionIntervalMs: config.retentionIntervalMs,
     diskUsedPercentMax: config.diskPercentMax,
   };
 }

@@ -36,7 +36,8 @@ export interface BrokerOptions {
   readonly autoCreateTopics: boolean;
   /** How long the first join of a group waits for others, so that they need no second round. */
   readonly groupInitialRebalanceDelayMs: number;
-  readonly maintenanceIntervalMs: number;
+  readonly compactionIntervalMs: number;
+  readonly retentionIntervalMs: number;
   /** Above it the oldest segments of topics whose `cleanup.policy` names delete go; undefined: the disk may fill up. */
   readonly diskUsedPercentMax: number | undefined;
 }
@@ -74,6 +75,16 @@ export class Broker {
       const lock = await FolderLock.take(options.folder, clock);
       undo.push(() => lock.release());
       const topics = await Topics.open({ folder: options.folder, flush: options.flush, clock, logger });
+      const maintenance = new Maintenance({
+        topics,
+        compactionIntervalMs: options.compactionIntervalMs,
+        retentionIntervalMs: options.retentionIntervalMs,
+        makeRoom: roomMaker(topics, options, { clock, logger }),
+        clock,
+        logger,
+      });
+      // A compaction under way ends when its log is closed, and the files are let go of after that.
+      undo.push(() => maintenance.ended());
       undo.push(() => topics.close());
       const { groups, transactions, targets } = coordinators(topics, options, { clock, logger });
       await groups.load();
@@ -93,15 +104,8 @@ export class Broker {
       const listeners: Listener[] = [];
       for (const each of options.listeners) listeners.push(await server.listen(each));
 
-      const maintenance = new Maintenance({
-        topics,
-        intervalMs: options.maintenanceIntervalMs,
-        makeRoom: roomMaker(topics, options, { clock, logger }),
-        clock,
-        logger,
-      });
       maintenance.start();
-      undo.push(() => maintenance.stop());
+      undo.push(async () => maintenance.stop());
       registerMetrics(metrics, { topics, server, faults, maintenance, groups });
       return new Broker(listeners, stop);
     } catch (error) {

@@ -29,7 +29,8 @@ export interface BrokerConfig {
   readonly defaultPartitions: number;
   readonly autoCreateTopics: boolean;
   readonly groupDelayMs: number;
-  readonly maintenanceIntervalMs: number;
+  readonly compactionIntervalMs: number;
+  readonly retentionIntervalMs: number;
   readonly diskPercentMax: number | undefined;
   readonly metricsPort: number | undefined;
   readonly logLevel: LogLevel;
@@ -71,7 +72,7 @@ function complete(raw: RawBrokerConfig): BrokerConfig {
     throw new FatalError('BROKER_LISTENERS has one with SASL: set BROKER_USERS_FILE');
   }
   const { connectionsMax, requestBytesMax, defaultPartitions, autoCreateTopics, groupDelayMs } = raw;
-  const { maintenanceIntervalMs, diskPercentMax, metricsPort, logLevel, dataDir } = raw;
+  const { compactionIntervalMs, retentionIntervalMs, diskPercentMax, metricsPort, logLevel, dataDir } = raw;
   return {
     dataDir,
     flush: raw.brokerFlush,
@@ -83,7 +84,8 @@ function complete(raw: RawBrokerConfig): BrokerConfig {
     defaultPartitions,
     autoCreateTopics,
     groupDelayMs,
-    maintenanceIntervalMs,
+    compactionIntervalMs,
+    retentionIntervalMs,
     diskPercentMax,
     metricsPort,
     logLevel,

@@ -90,11 +90,17 @@ export const brokerOptions = {
     default: '0',
     help: 'How long the first member of a new group waits for others, so that they need no second round.',
   },
-  maintenanceIntervalMs: {
-    env: 'BROKER_MAINTENANCE_INTERVAL_MS',
+  compactionIntervalMs: {
+    env: 'BROKER_COMPACTION_INTERVAL_MS',
     type: integer(100, 86_400_000),
     default: '15000',
-    help: 'How long between two rounds of retention and compaction.',
+    help: 'How often it is looked for logs that are dirty enough to be compacted.',
+  },
+  retentionIntervalMs: {
+    env: 'BROKER_RETENTION_INTERVAL_MS',
+    type: integer(100, 86_400_000),
+    default: '300000',
+    help: 'How often it is looked for segments that are too old or too many.',
   },
   diskPercentMax: {
     env: 'BROKER_DISK_PERCENT_MAX',

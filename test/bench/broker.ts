@@ -19,7 +19,7 @@ const warmUpRecords = 1_500_000;
 /** Far below what either broker can take: how long an acknowledgement takes when nothing queues. */
 const calm = { recordBytes: 100, records: 30_000, rate: 10_000 };
 /** The flags of tests have it clean up all the time. */
-const brokerFlags = ['--maintenance-interval-ms', '60000'];
+const brokerFlags = ['--compaction-interval-ms', '60000'];
 
 type Server = Reachable & { readonly how: 'embedded' | 'maven'; readonly pid: number | undefined };
 

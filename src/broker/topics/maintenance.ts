@@ -1,21 +1,23 @@
 import { type Clock, pause } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import type { PartitionLog } from '../storage/partition-log.ts';
 import type { Topics } from './topics.ts';
 
 export interface MaintenanceOptions {
   readonly topics: Topics;
-  readonly intervalMs: number;
+  readonly compactionIntervalMs: number;
+  readonly retentionIntervalMs: number;
   /** Makes room on the disk, where that was asked for. */
   readonly makeRoom: (() => Promise<void>) | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Goes over all logs, one at a time, again and again: what is too old goes, what is dirty enough is compacted. */
+/** Goes over all logs again and again, one at a time: what is too old goes, what is dirty enough is compacted. */
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #stopped = new AbortController();
-  #done: Promise<void> = Promise.resolve();
+  #loops: readonly Promise<void>[] = [];
   #failures = 0;
 
   constructor(options: MaintenanceOptions) {
@@ -28,42 +30,52 @@ export class Maintenance {
   }
 
   start(): void {
-    this.#done = this.#loop();
+    const { compactionIntervalMs, retentionIntervalMs, makeRoom, clock } = this.#options;
+    const compaction = this.#every(compactionIntervalMs, () =>
+      this.#eachLog('compacting', async (log) => {
+        if (log.config.cleanupPolicy.compact && log.isDirtyEnough(clock.nowMs())) await log.compact(clock.nowMs());
+      }),
+    );
+    const retention = this.#every(retentionIntervalMs, async () => {
+      // Not for what is deleted alone: it lets go of idle producers too.
+      await this.#eachLog('deleting old segments of', (log) => log.retain(clock.nowMs()));
+    });
+    const room = this.#every(compactionIntervalMs, async () => {
+      if (makeRoom !== undefined) await this.#attempt('making room on the disk', makeRoom);
+    });
+    this.#loops = [compaction, retention, room];
   }
 
-  async stop(): Promise<void> {
+  /** Begins nothing more. A compaction under way ends when its log is closed: see `ended`. */
+  stop(): void {
     this.#stopped.abort();
-    await this.#done;
   }
 
-  async #loop(): Promise<void> {
-    const { clock, intervalMs } = this.#options;
+  async ended(): Promise<void> {
+    await Promise.all(this.#loops);
+  }
+
+  async #every(intervalMs: number, act: () => Promise<void>): Promise<void> {
     const { signal } = this.#stopped;
     for (;;) {
-      await pause(clock, intervalMs, signal);
+      await pause(this.#options.clock, intervalMs, signal);
       if (signal.aborted) return;
-      await this.#round(signal);
+      await act();
     }
   }
 
-  async #round(signal: AbortSignal): Promise<void> {
-    const { topics, makeRoom, clock } = this.#options;
+  async #eachLog(doing: string, act: (log: PartitionLog) => Promise<unknown>): Promise<void> {
+    const { topics } = this.#options;
     for (const { name, logs } of [...topics.all()]) {
       for (const [partition, log] of logs.entries()) {
-        if (signal.aborted) return;
+        if (this.#stopped.signal.aborted) return;
         // It may have been deleted since.
-        if (topics.log(name, partition) !== log) continue;
-        await this.#attempt(`cleaning ${name}-${partition}`, async () => {
-          // Not for what is deleted alone: it lets go of idle producers too.
-          await log.retain(clock.nowMs());
-          if (log.config.cleanupPolicy.compact && log.isDirtyEnough(clock.nowMs())) await log.compact(clock.nowMs());
-        });
+        if (topics.log(name, partition) === log) await this.#attempt(`${doing} ${name}-${partition}`, () => act(log));
       }
     }
-    if (makeRoom !== undefined) await this.#attempt('making room on the disk', makeRoom);
   }
 
-  async #attempt(what: string, act: () => Promise<void>): Promise<void> {
+  async #attempt(what: string, act: () => Promise<unknown>): Promise<void> {
     try {
       await act();
     } catch (error) {

@@ -42,7 +42,10 @@ export function readResponse<M extends Message>(message: M, frame: Buffer, versi
 export class WireClient {
   readonly socket: Socket;
   readonly #frames: Buffer[] = [];
-  #held: Buffer = Buffer.alloc(0);
+  #chunks: Buffer[] = [];
+  #heldBytes = 0;
+  /** With fewer there is nothing to be done. */
+  #neededBytes = 4;
   #isClosed = false;
   #wake: () => void = () => undefined;
   #correlationId = 0;
@@ -112,11 +115,21 @@ export class WireClient {
   }
 
   #take(chunk: Buffer): void {
-    this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    while (this.#held.length >= 4 && this.#held.length >= 4 + this.#held.readInt32BE(0)) {
-      const end = 4 + this.#held.readInt32BE(0);
-      this.#frames.push(this.#held.subarray(4, end));
-      this.#held = this.#held.subarray(end);
+    this.#chunks.push(chunk);
+    this.#heldBytes += chunk.length;
+    // Put together once a frame is whole: some are large.
+    while (this.#heldBytes >= this.#neededBytes) {
+      const held = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+      const end = 4 + (held.length < 4 ? 0 : held.readInt32BE(0));
+      if (end < 4) {
+        this.socket.destroy();
+        return;
+      }
+      const isWhole = held.length >= end;
+      if (isWhole) this.#frames.push(held.subarray(4, end));
+      this.#chunks = [isWhole ? held.subarray(end) : held];
+      this.#heldBytes = this.#chunks[0]!.length;
+      this.#neededBytes = isWhole ? 4 : end;
     }
     if (this.#frames.length > 0) this.#wake();
   }

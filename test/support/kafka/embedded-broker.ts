@@ -10,7 +10,7 @@ const program = fileURLToPath(new URL('../../../dist/cli.js', import.meta.url));
 const startTimeoutMs = 30_000;
 
 /** As serverSettings() has it for Kafka: what is misspelt fails, and compaction comes soon. */
-const testFlags = ['--auto-create-topics', 'false', '--maintenance-interval-ms', '200', '--log-level', 'warn'];
+const testFlags = ['--auto-create-topics', 'false', '--compaction-interval-ms', '200', '--log-level', 'warn'];
 
 export interface EmbeddedBrokerOptions {
   /** A free one by default. */

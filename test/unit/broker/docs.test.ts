@@ -94,11 +94,11 @@ describe('docs/BROKER.md', () => {
   });
 
   it('has the limits that hold', () => {
-    const { connectionsMax, requestBytesMax, groupDelayMs, maintenanceIntervalMs } = brokerOptions;
+    const { connectionsMax, requestBytesMax, groupDelayMs, compactionIntervalMs } = brokerOptions;
     expect(page).to.include(`\`--request-bytes-max\`, ${Number(requestBytesMax.default) / 1024 ** 2} MiB |`);
     expect(page).to.include(`\`--connections-max\`, ${Number(connectionsMax.default).toLocaleString('en-US')} |`);
     expect(page).to.include(`\`--group-delay-ms\`, ${groupDelayMs.default} |`);
-    expect(page).to.include(`\`--maintenance-interval-ms\` (${Number(maintenanceIntervalMs.default) / 1000} s)`);
+    expect(page).to.include(`\`--compaction-interval-ms\` (${Number(compactionIntervalMs.default) / 1000} s)`);
     expect(page).to.include(`partitions of all topics | ${partitionsMax.toLocaleString('en-US')} |`);
     const { sessionTimeoutMinMs, sessionTimeoutMaxMs, newMemberJoinTimeoutMs } = defaultGroupSettings;
     expect(page).to.include(`| ${sessionTimeoutMinMs / 1000} s to ${sessionTimeoutMaxMs / 60_000} min |`);

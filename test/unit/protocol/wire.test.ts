@@ -173,6 +173,43 @@ describe('wire', () => {
     expect(writer.finish().toString('hex')).to.equal('00000003616263');
   });
 
+  it('hands large shared bytes on in their own memory, between what is written around them', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.string(), fc.constantFrom(0, 1, 100, 4_095, 4_096, 10_000)), { maxLength: 6 }),
+        fc.nat(700),
+        (pieces, expectedBytes) => {
+          const writer = new WireWriter(expectedBytes);
+          writer.int32(0);
+          const expected: Buffer[] = [];
+          const shared: Buffer[] = [];
+          for (const [text, bytes] of pieces) {
+            const value = Buffer.alloc(bytes, 'v');
+            writer.text(text, Buffer.byteLength(text));
+            writer.sharedBytes(value);
+            expected.push(Buffer.from(text), value);
+            if (bytes >= 4_096) shared.push(value);
+          }
+          writer.int32At(0, writer.length - 4);
+          const parts = writer.finishParts();
+          const whole = Buffer.concat(parts);
+          expect(whole.readInt32BE(0)).to.equal(whole.length - 4);
+          expect(whole.subarray(4).equals(Buffer.concat(expected))).to.equal(true);
+          for (const value of shared) expect(parts).to.include(value);
+        },
+      ),
+    );
+  });
+
+  it('writes shared bytes in one piece for whoever wants that', () => {
+    const writer = new WireWriter();
+    writer.int8(1);
+    writer.sharedBytes(Buffer.alloc(5_000, 2));
+    writer.int8(3);
+    const whole = writer.finish();
+    expect([whole.length, whole[0], whole[1], whole[5_000], whole[5_001]]).to.deep.equal([5_002, 1, 2, 2, 3]);
+  });
+
   it('takes no more than its own part of a buffer, and shares its memory', () => {
     const buffer = Buffer.from('abcdef');
     const reader = new WireReader(buffer, 1, 4);
