@@ -57,6 +57,8 @@ export class Connection {
   readonly #ended = new AbortController();
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
+  /** Of answers that the socket still has. */
+  readonly #releases = new Set<() => void>();
   #isBusy = false;
   /** What the last answer says of how long to wait, in milliseconds. */
   #throttleTimeMs = 0;
@@ -89,6 +91,9 @@ export class Connection {
     socket.on('close', () => {
       clearTimeout(loginTimer);
       this.#ended.abort();
+      // By now the system has nothing more to do with what was to be sent.
+      for (const release of this.#releases) release();
+      this.#releases.clear();
     });
     // 'close' follows, and there is nobody to tell.
     socket.on('error', () => {});
@@ -143,7 +148,12 @@ export class Connection {
     this.#throttleTimeMs = (answer as { throttleTimeMs?: number } | undefined)?.throttleTimeMs ?? 0;
     if (answer === undefined) return undefined;
     const { roomBytes = smallAnswerBytes, release } = answer as AnswerHints;
-    return { parts: writeResponse(response, answer, { version, correlationId, roomBytes }), release };
+    try {
+      return { parts: writeResponse(response, answer, { version, correlationId, roomBytes }), release };
+    } catch (error) {
+      release?.();
+      throw error;
+    }
   }
 
   /** A login of old: a length and the mechanism's message, and the same back. */
@@ -196,15 +206,20 @@ export class Connection {
   /** Answers whether the socket takes more at once. Answers of one turn go out together: each by itself would be a call of the system. */
   #send({ parts, release }: Response): boolean {
     const { socket } = this.#options;
+    if (this.#ended.signal.aborted) {
+      release?.();
+      return true;
+    }
     if (socket.writableCorked === 0) {
       socket.cork();
       process.nextTick(() => socket.uncork());
     }
     const last = parts.length - 1;
     for (let index = 0; index < last; index += 1) socket.write(parts[index]!);
-    return socket.write(parts[last]!, (error) => {
-      // After a failure the socket may still hold on to the memory.
-      if (!error) release?.();
+    if (release === undefined) return socket.write(parts[last]!);
+    this.#releases.add(release);
+    return socket.write(parts[last]!, () => {
+      if (this.#releases.delete(release)) release();
     });
   }
 

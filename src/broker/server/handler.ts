@@ -57,7 +57,7 @@ export interface Handler {
 export interface AnswerHints {
   /** How large it is about to be, beside records. */
   readonly roomBytes?: number;
-  /** Called when the answer has been sent, and its records are no longer needed. */
+  /** Called once when the answer has been sent, or never will be: its records are no longer needed. */
   readonly release?: () => void;
 }
 

@@ -14,7 +14,7 @@ import { txnOffsetCommit } from '../../../../src/broker/handlers/groups/txn-offs
 import type { Handler } from '../../../../src/broker/server/handler.ts';
 import { type KafkaErrorName, kafkaErrors } from '../../../../src/protocol/errors.ts';
 import { versionRange } from '../../../../src/protocol/schema.ts';
-import { askHandler } from '../txn/ask-handler.ts';
+import { askHandler } from '../../../support/broker/ask-handler.ts';
 import { CoordinatorRig, sessionMs, subscriptionTo } from './coordinator-rig.ts';
 
 interface Joined {

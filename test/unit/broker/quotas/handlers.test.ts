@@ -9,7 +9,7 @@ import { createLogger } from '../../../../src/kernel/logger.ts';
 import { type KafkaErrorName, kafkaErrors } from '../../../../src/protocol/errors.ts';
 import { fetchRequest, fetchResponse } from '../../../../src/protocol/messages/fetch.ts';
 import { produceRequest, produceResponse } from '../../../../src/protocol/messages/produce.ts';
-import { askHandler as ask } from '../txn/ask-handler.ts';
+import { askHandler as ask } from '../../../support/broker/ask-handler.ts';
 import { QuotaRig } from './quota-rig.ts';
 
 type Names = Readonly<Record<string, string | null>>;

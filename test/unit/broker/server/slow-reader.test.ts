@@ -39,7 +39,8 @@ describe('a reader that is slow', function () {
         defaultPartitions: 1,
         autoCreateTopics: false,
         groupInitialRebalanceDelayMs: 0,
-        maintenanceIntervalMs: 60_000,
+        compactionIntervalMs: 60_000,
+        retentionIntervalMs: 60_000,
         diskUsedPercentMax: undefined,
       },
       {

@@ -13,7 +13,7 @@ import type { TransactionTargets } from '../../../../src/broker/txn/transaction-
 import { createLogger } from '../../../../src/kernel/logger.ts';
 import { KafkaError, type KafkaErrorName, kafkaErrors } from '../../../../src/protocol/errors.ts';
 import { versionRange } from '../../../../src/protocol/schema.ts';
-import { askHandler as ask } from './ask-handler.ts';
+import { askHandler as ask } from '../../../support/broker/ask-handler.ts';
 import { minuteMs, TransactionRig, timeoutMs } from './transaction-rig.ts';
 
 const codeOf = (error: KafkaErrorName): number => kafkaErrors[error].code;

@@ -3,30 +3,36 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
-import type { GroupCoordinator } from '../../../../src/broker/groups/coordinator.ts';
-import { deleteGroups } from '../../../../src/broker/handlers/groups/delete-groups.ts';
-import { describeGroups } from '../../../../src/broker/handlers/groups/describe-groups.ts';
-import { heartbeat } from '../../../../src/broker/handlers/groups/heartbeat.ts';
-import { joinGroup } from '../../../../src/broker/handlers/groups/join-group.ts';
-import { leaveGroup } from '../../../../src/broker/handlers/groups/leave-group.ts';
-import { listGroups } from '../../../../src/broker/handlers/groups/list-groups.ts';
-import { offsetCommit } from '../../../../src/broker/handlers/groups/offset-commit.ts';
-import { offsetDelete } from '../../../../src/broker/handlers/groups/offset-delete.ts';
-import { offsetFetch } from '../../../../src/broker/handlers/groups/offset-fetch.ts';
-import { syncGroup } from '../../../../src/broker/handlers/groups/sync-group.ts';
-import { FrameAssembler } from '../../../../src/broker/server/frames.ts';
-import type { Handler } from '../../../../src/broker/server/handler.ts';
-import { describeGroupsRequest, describeGroupsResponse } from '../../../../src/protocol/messages/describe-groups.ts';
-import { findCoordinatorRequest, findCoordinatorResponse } from '../../../../src/protocol/messages/find-coordinator.ts';
-import { includesVersion, type Message } from '../../../../src/protocol/schema.ts';
-import { WireWriter } from '../../../../src/protocol/wire.ts';
-import type { FakeClock } from '../../../support/fake-clock.ts';
-import { kafkajsClient } from '../../../support/kafka/client.ts';
-import { onKafkaOnly, sharedKafka } from '../../../support/kafka/kafka.ts';
-import { freshTopicName } from '../../../support/kafka/topics.ts';
-import { askHandler } from '../txn/ask-handler.ts';
-import { CoordinatorRig } from './coordinator-rig.ts';
-import { type Ask, anyConversation, type Conversation, GroupTalk, type Step } from './group-talk.ts';
+import type { GroupCoordinator } from '../../src/broker/groups/coordinator.ts';
+import { deleteGroups } from '../../src/broker/handlers/groups/delete-groups.ts';
+import { describeGroups } from '../../src/broker/handlers/groups/describe-groups.ts';
+import { heartbeat } from '../../src/broker/handlers/groups/heartbeat.ts';
+import { joinGroup } from '../../src/broker/handlers/groups/join-group.ts';
+import { leaveGroup } from '../../src/broker/handlers/groups/leave-group.ts';
+import { listGroups } from '../../src/broker/handlers/groups/list-groups.ts';
+import { offsetCommit } from '../../src/broker/handlers/groups/offset-commit.ts';
+import { offsetDelete } from '../../src/broker/handlers/groups/offset-delete.ts';
+import { offsetFetch } from '../../src/broker/handlers/groups/offset-fetch.ts';
+import { syncGroup } from '../../src/broker/handlers/groups/sync-group.ts';
+import { FrameAssembler } from '../../src/broker/server/frames.ts';
+import type { Handler } from '../../src/broker/server/handler.ts';
+import { describeGroupsRequest, describeGroupsResponse } from '../../src/protocol/messages/describe-groups.ts';
+import { findCoordinatorRequest, findCoordinatorResponse } from '../../src/protocol/messages/find-coordinator.ts';
+import { includesVersion, type Message } from '../../src/protocol/schema.ts';
+import { WireWriter } from '../../src/protocol/wire.ts';
+import { askHandler } from '../support/broker/ask-handler.ts';
+import type { FakeClock } from '../support/fake-clock.ts';
+import { kafkajsClient } from '../support/kafka/client.ts';
+import { onKafkaOnly, sharedKafka } from '../support/kafka/kafka.ts';
+import { freshTopicName } from '../support/kafka/topics.ts';
+import { CoordinatorRig } from '../unit/broker/groups/coordinator-rig.ts';
+import {
+  type Ask,
+  anyConversation,
+  type Conversation,
+  GroupTalk,
+  type Step,
+} from '../unit/broker/groups/group-talk.ts';
 
 const frameBytesMax = 100 * 1024 * 1024;
 /** For Kafka to say what it has to say: some of it goes through its log first. */

@@ -5,36 +5,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { addOffsetsToTxn } from '../../../../src/broker/handlers/txn/add-offsets-to-txn.ts';
-import { addPartitionsToTxn } from '../../../../src/broker/handlers/txn/add-partitions-to-txn.ts';
-import { endTxn } from '../../../../src/broker/handlers/txn/end-txn.ts';
-import { initProducerId } from '../../../../src/broker/handlers/txn/init-producer-id.ts';
-import { FrameAssembler } from '../../../../src/broker/server/frames.ts';
-import { kafkaErrors } from '../../../../src/protocol/errors.ts';
-import {
-  addOffsetsToTxnRequest,
-  addOffsetsToTxnResponse,
-} from '../../../../src/protocol/messages/add-offsets-to-txn.ts';
+import { addOffsetsToTxn } from '../../src/broker/handlers/txn/add-offsets-to-txn.ts';
+import { addPartitionsToTxn } from '../../src/broker/handlers/txn/add-partitions-to-txn.ts';
+import { endTxn } from '../../src/broker/handlers/txn/end-txn.ts';
+import { initProducerId } from '../../src/broker/handlers/txn/init-producer-id.ts';
+import { FrameAssembler } from '../../src/broker/server/frames.ts';
+import { kafkaErrors } from '../../src/protocol/errors.ts';
+import { addOffsetsToTxnRequest, addOffsetsToTxnResponse } from '../../src/protocol/messages/add-offsets-to-txn.ts';
 import {
   addPartitionsToTxnRequest,
   addPartitionsToTxnResponse,
-} from '../../../../src/protocol/messages/add-partitions-to-txn.ts';
-import { endTxnRequest, endTxnResponse } from '../../../../src/protocol/messages/end-txn.ts';
-import { findCoordinatorRequest, findCoordinatorResponse } from '../../../../src/protocol/messages/find-coordinator.ts';
-import { initProducerIdRequest, initProducerIdResponse } from '../../../../src/protocol/messages/init-producer-id.ts';
-import {
-  includesVersion,
-  type Message,
-  type MessageInput,
-  type MessageValue,
-} from '../../../../src/protocol/schema.ts';
-import { WireWriter } from '../../../../src/protocol/wire.ts';
-import { kafkajsClient } from '../../../support/kafka/client.ts';
-import { javaKafka } from '../../../support/kafka/java.ts';
-import { ownKafka } from '../../../support/kafka/kafka.ts';
-import { freshTopicName } from '../../../support/kafka/topics.ts';
-import { askHandler } from './ask-handler.ts';
-import { TransactionRig, timeoutMs } from './transaction-rig.ts';
+} from '../../src/protocol/messages/add-partitions-to-txn.ts';
+import { endTxnRequest, endTxnResponse } from '../../src/protocol/messages/end-txn.ts';
+import { findCoordinatorRequest, findCoordinatorResponse } from '../../src/protocol/messages/find-coordinator.ts';
+import { initProducerIdRequest, initProducerIdResponse } from '../../src/protocol/messages/init-producer-id.ts';
+import { includesVersion, type Message, type MessageInput, type MessageValue } from '../../src/protocol/schema.ts';
+import { WireWriter } from '../../src/protocol/wire.ts';
+import { askHandler } from '../support/broker/ask-handler.ts';
+import { kafkajsClient } from '../support/kafka/client.ts';
+import { javaKafka } from '../support/kafka/java.ts';
+import { ownKafka } from '../support/kafka/kafka.ts';
+import { freshTopicName } from '../support/kafka/topics.ts';
+import { TransactionRig, timeoutMs } from '../unit/broker/txn/transaction-rig.ts';
 
 const retryAfterMs = 2;
 const frameBytesMax = 100 * 1024 * 1024;

@@ -1,7 +1,7 @@
-import type { ConnectionState, Handler } from '../../../../src/broker/server/handler.ts';
-import { KafkaError } from '../../../../src/protocol/errors.ts';
-import type { Message } from '../../../../src/protocol/schema.ts';
-import { WireWriter } from '../../../../src/protocol/wire.ts';
+import type { ConnectionState, Handler } from '../../../src/broker/server/handler.ts';
+import { KafkaError } from '../../../src/protocol/errors.ts';
+import type { Message } from '../../../src/protocol/schema.ts';
+import { WireWriter } from '../../../src/protocol/wire.ts';
 
 const connection: ConnectionState = {
   listener: { advertisedHost: '127.0.0.1', advertisedPort: 1, requiresLogin: false },
