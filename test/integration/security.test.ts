@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { type OwnKafka, ownKafka } from '../support/kafka/kafka.ts';
+import { type OwnKafka, onKafkaOnly, ownKafka } from '../support/kafka/kafka.ts';
 import { freePort } from '../support/kafka/ports.ts';
 import { freshTopicName } from '../support/kafka/topics.ts';
 import { NodeProcess } from '../support/node-process.ts';
@@ -25,12 +25,14 @@ async function makeCertificate(folder: string): Promise<{ keystore: string; cert
 
 describe('a Kafka that asks for TLS and a login', () => {
   let kafka: OwnKafka;
-  let folder: string;
+  let folder: string | undefined;
   let secure: Record<string, string>;
   const nodes: NodeProcess[] = [];
 
   before(async function () {
     this.timeout(300_000);
+    // The embedded broker's own is test/integration/broker/security.test.ts.
+    onKafkaOnly(this);
     folder = await mkdtemp(join(tmpdir(), 'bitacora-tls-'));
     const [port, securePort, controllerPort] = [await freePort(), await freePort(), await freePort()];
     const { keystore, certificate } = await makeCertificate(folder);
@@ -62,7 +64,7 @@ describe('a Kafka that asks for TLS and a login', () => {
 
   after(async () => {
     await kafka?.stop();
-    await rm(folder, { recursive: true, force: true });
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   });
 
   afterEach(async () => {

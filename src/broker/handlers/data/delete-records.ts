@@ -21,7 +21,10 @@ export function deleteRecords({ topics, faults }: { topics: Topics; faults: Faul
                 throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${name} is the broker's own.`);
               }
               if (!topics.find(name)!.isDeletable) {
-                throw new KafkaError('POLICY_VIOLATION', `${name} is compacted, and its cleanup.policy does not name delete.`);
+                throw new KafkaError(
+                  'POLICY_VIOLATION',
+                  `${name} is compacted, and its cleanup.policy does not name delete.`,
+                );
               }
               await log.deleteRecordsBefore(offset);
               return { lowWatermark: log.logStartOffset };

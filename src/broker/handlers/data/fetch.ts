@@ -2,9 +2,9 @@ import type { Clock } from '../../../kernel/clock.ts';
 import { KafkaError, kafkaErrors } from '../../../protocol/errors.ts';
 import { fetchRequest, fetchResponse } from '../../../protocol/messages/fetch.ts';
 import type { MessageInput, MessageValue } from '../../../protocol/schema.ts';
-import type { Faults } from '../../server/faults.ts';
 import { AnswerMemory } from '../../server/answer-memory.ts';
 import { BufferPool } from '../../server/buffer-pool.ts';
+import type { Faults } from '../../server/faults.ts';
 import { type AnswerHints, handler } from '../../server/handler.ts';
 import type { PartitionLog } from '../../storage/partition-log.ts';
 import type { Topic, Topics } from '../../topics/topics.ts';
@@ -96,8 +96,18 @@ export function fetch({ topics, clock, faults }: Parts) {
       for (const wanted of wantedTopic.partitions) {
         count += 1;
         const maxBytes = Math.min(left, Math.max(wanted.partitionMaxBytes, 0));
-        const part = await faults.part(`a fetch of ${wantedTopic.topic || wantedTopic.topicId}-${wanted.partition}`, () =>
-          read({ topic, wanted, version, maxBytes, isFirst: recordBytes === 0, isolationLevel: request.isolationLevel, allocate }),
+        const part = await faults.part(
+          `a fetch of ${wantedTopic.topic || wantedTopic.topicId}-${wanted.partition}`,
+          () =>
+            read({
+              topic,
+              wanted,
+              version,
+              maxBytes,
+              isFirst: recordBytes === 0,
+              isolationLevel: request.isolationLevel,
+              allocate,
+            }),
         );
         const { errorCode } = part;
         if ('log' in part) {
@@ -157,7 +167,8 @@ export function fetch({ topics, clock, faults }: Parts) {
 
 function wantedBytes({ maxBytes, topics }: FetchRequest): number {
   let sum = 0;
-  for (const { partitions } of topics) for (const { partitionMaxBytes } of partitions) sum += Math.max(partitionMaxBytes, 0);
+  for (const { partitions } of topics)
+    for (const { partitionMaxBytes } of partitions) sum += Math.max(partitionMaxBytes, 0);
   return Math.min(Math.max(maxBytes, 0), answerBytesMax, sum);
 }
 
@@ -166,5 +177,7 @@ function divergence(log: PartitionLog, wanted: Wanted): { epoch: number; endOffs
   if (wanted.lastFetchedEpoch < 0) return undefined;
   const { leaderEpoch, endOffset } = log.endOffsetForEpoch(wanted.lastFetchedEpoch);
   if (leaderEpoch < 0 || endOffset < 0) return undefined;
-  return leaderEpoch < wanted.lastFetchedEpoch || endOffset < wanted.fetchOffset ? { epoch: leaderEpoch, endOffset } : undefined;
+  return leaderEpoch < wanted.lastFetchedEpoch || endOffset < wanted.fetchOffset
+    ? { epoch: leaderEpoch, endOffset }
+    : undefined;
 }

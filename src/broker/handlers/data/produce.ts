@@ -72,7 +72,11 @@ export function produce({ topics, transactions, faults }: Parts) {
         leaderEpoch: topics.leaderEpoch,
         origin: 'client',
       });
-      return { appended: { index, baseOffset, logAppendTimeMs, logStartOffset, errorCode: 0 }, log, end: lastOffset + 1 };
+      return {
+        appended: { index, baseOffset, logAppendTimeMs, logStartOffset, errorCode: 0 },
+        log,
+        end: lastOffset + 1,
+      };
     } catch (error) {
       return { appended: refused(index, faults.tell(error, `an append to ${topic}-${index}`)) };
     }
@@ -96,17 +100,22 @@ export function produce({ topics, transactions, faults }: Parts) {
           partitionResponses: await Promise.all(
             parts.map(async ({ appended, log, end }) => {
               if (acks !== -1 || log === undefined) return appended;
-              const { errorCode, errorMessage } = await faults.part(`a flush of ${name}-${appended.index}`, async () => {
-                await log.flushed(end!);
-                return {};
-              });
+              const { errorCode, errorMessage } = await faults.part(
+                `a flush of ${name}-${appended.index}`,
+                async () => {
+                  await log.flushed(end!);
+                  return {};
+                },
+              );
               return errorCode === 0 ? appended : refused(appended.index, { errorCode, errorMessage: errorMessage! });
             }),
           ),
         })),
       );
       if (acks !== 0) return { responses: answered };
-      const failed = answered.flatMap(({ partitionResponses }) => partitionResponses).find((part) => part.errorCode !== 0);
+      const failed = answered
+        .flatMap(({ partitionResponses }) => partitionResponses)
+        .find((part) => part.errorCode !== 0);
       if (failed !== undefined) throw new WireError(`a produce with acks=0 failed: ${failed.errorMessage}`);
       return undefined;
     },
@@ -118,7 +127,8 @@ function headerOf(bytes: Buffer): ReturnType<typeof readHeader> {
     return readHeader(bytes);
   } catch (error) {
     // Formats 0 and 1 have their version in the same place.
-    const name: KafkaErrorName = bytes.length > 16 && bytes[16]! < 2 ? 'UNSUPPORTED_FOR_MESSAGE_FORMAT' : 'CORRUPT_MESSAGE';
+    const name: KafkaErrorName =
+      bytes.length > 16 && bytes[16]! < 2 ? 'UNSUPPORTED_FOR_MESSAGE_FORMAT' : 'CORRUPT_MESSAGE';
     throw new KafkaError(name, (error as Error).message, { cause: error });
   }
 }
