@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { kafkajsClient } from '../support/kafka/client.ts';
-import { type OwnKafka, ownKafka } from '../support/kafka/kafka.ts';
+import { kafkaName, type OwnKafka, ownKafka } from '../support/kafka/kafka.ts';
 import { createTopic, freshTopicName, produceRaw, rawRecords } from '../support/kafka/topics.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
@@ -12,7 +12,7 @@ interface Problem {
   readonly status: number;
 }
 
-describe('faults of a real Kafka', () => {
+describe(`faults of ${kafkaName}`, () => {
   let kafka: OwnKafka;
   const nodes: NodeProcess[] = [];
 

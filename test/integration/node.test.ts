@@ -1,12 +1,12 @@
 import { expect } from 'chai';
-import { type Kafka, sharedKafka } from '../support/kafka/kafka.ts';
+import { type Kafka, kafkaName, sharedKafka } from '../support/kafka/kafka.ts';
 import { type KafkaTools, kafkaTools } from '../support/kafka/tools.ts';
 import { abortedTransaction, createTopic, freshTopicName, produceRaw, rawRecords } from '../support/kafka/topics.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
 const compacted = { config: { 'cleanup.policy': 'compact' } };
 
-describe('a node on a real Kafka', () => {
+describe(`a node on ${kafkaName}`, () => {
   let kafka: Kafka;
   let tools: KafkaTools;
   const nodes: NodeProcess[] = [];

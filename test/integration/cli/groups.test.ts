@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { CliProcess, failureOf, outputOf } from '../../support/cli-process.ts';
-import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
+import { type Kafka, kafkaName, sharedKafka } from '../../support/kafka/kafka.ts';
 import { createTopic, freshTopicName, produceRaw } from '../../support/kafka/topics.ts';
 
 interface Details {
@@ -11,7 +11,7 @@ interface Details {
 
 const day = Date.UTC(2024, 0, 1);
 
-describe('bitacora groups on a real Kafka', function () {
+describe(`bitacora groups on ${kafkaName}`, function () {
   this.timeout(120_000);
   let kafka: Kafka;
   let topic: string;

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { CliProcess, failureOf, outputOf, runCli } from '../../support/cli-process.ts';
-import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
+import { type Kafka, kafkaName, sharedKafka } from '../../support/kafka/kafka.ts';
 import { kafkaTools } from '../../support/kafka/tools.ts';
 import { abortedTransaction, createTopic, freshTopicName, produceRaw, rawRecords } from '../../support/kafka/topics.ts';
 
-describe('bitacora produce and consume on a real Kafka', function () {
+describe(`bitacora produce and consume on ${kafkaName}`, function () {
   this.timeout(120_000);
   let kafka: Kafka;
   let topic: string;

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { failureOf, outputOf, runCli } from '../../support/cli-process.ts';
-import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
+import { type Kafka, kafkaName, sharedKafka } from '../../support/kafka/kafka.ts';
 import { freePort } from '../../support/kafka/ports.ts';
 import { freshTopicName, produceRaw } from '../../support/kafka/topics.ts';
 
@@ -16,7 +16,7 @@ interface Description {
   readonly configs: Record<string, string>;
 }
 
-describe('bitacora topics on a real Kafka', function () {
+describe(`bitacora topics on ${kafkaName}`, function () {
   this.timeout(120_000);
   let kafka: Kafka;
   const made: string[] = [];

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
+import { type Kafka, kafkaName, sharedKafka } from '../../support/kafka/kafka.ts';
 import { freshTopicName, rawRecords } from '../../support/kafka/topics.ts';
 import { makeKafkaLog } from '../../support/kafka-log.ts';
 import { logMembershipCluster } from '../../support/log-membership-rig.ts';
 import { membershipContract, until } from '../../support/membership-contract.ts';
 
-describe('log membership on a real Kafka', () => {
+describe(`log membership on ${kafkaName}`, () => {
   let kafka: Kafka;
 
   before(async function () {

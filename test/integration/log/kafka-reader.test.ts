@@ -9,7 +9,7 @@ import { KafkaReader, type ReaderStats } from '../../../src/log/kafka/reader.ts'
 import type { PartitionEnds } from '../../../src/log/log.ts';
 import { kafkajsClient } from '../../support/kafka/client.ts';
 import { heldBytes, holdConsumer } from '../../support/kafka/hold-consumer.ts';
-import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
+import { type Kafka, kafkaName, sharedKafka } from '../../support/kafka/kafka.ts';
 import { kafkaTools } from '../../support/kafka/tools.ts';
 import { createTopic, freshTopicName, produceRaw } from '../../support/kafka/topics.ts';
 import { silentLogger } from '../../support/kafka-log.ts';
@@ -17,7 +17,7 @@ import { silentLogger } from '../../support/kafka-log.ts';
 const mebibyte = 1024 * 1024;
 
 /** What only a broker that compacts its tail, or a hostile producer, does to a reader. */
-describe('the reader of a real Kafka', () => {
+describe(`the reader of ${kafkaName}`, () => {
   let kafka: Kafka;
   let reader: KafkaReader | undefined;
   let stats: ReaderStats;

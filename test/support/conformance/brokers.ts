@@ -1,7 +1,7 @@
 import type { Context } from 'mocha';
 import type { Reachable } from '../kafka/client.ts';
-import { KAFKA_VERSION } from '../kafka/java.ts';
 import { EmbeddedBroker } from '../kafka/embedded-broker.ts';
+import { KAFKA_VERSION } from '../kafka/java.ts';
 import { onTeardown, sharedKafka } from '../kafka/kafka.ts';
 
 /** A broker that unmodified clients are let loose on. */

@@ -21,6 +21,9 @@ export type OwnKafka = LocalBroker | EmbeddedBroker;
 /** Whether the suites run on the embedded broker this time. */
 export const onEmbeddedBroker = process.env.TEST_BROKER === 'embedded';
 
+/** What the suites run on, for their titles. */
+export const kafkaName = onEmbeddedBroker ? 'the embedded broker' : 'a real Kafka';
+
 /** For what only Kafka's own broker has, such as its settings by name: the suite has nothing to say of the embedded one. */
 export function onKafkaOnly(context: Context): void {
   if (onEmbeddedBroker) context.skip();
