@@ -56,7 +56,7 @@ export async function startBroker(config: BrokerConfig, logger: Logger): Promise
   const broker = await Broker.start(brokerOptionsOf(config), { clock: systemClock, logger, metrics });
   let server: Server | undefined;
   try {
-    if (config.metricsPort !== undefined) server = await serveMetrics(config.metricsPort, metrics);
+    if (config.metricsPort !== undefined) server = await serveMetrics(config.metricsPort, metrics, logger);
   } catch (error) {
     await broker.stop();
     throw error;
@@ -74,7 +74,7 @@ export async function startBroker(config: BrokerConfig, logger: Logger): Promise
   };
 }
 
-function serveMetrics(port: number, metrics: Metrics): Promise<Server> {
+function serveMetrics(port: number, metrics: Metrics, logger: Logger): Promise<Server> {
   const server = createServer((request, response) => {
     if (request.url !== '/metrics') return void response.writeHead(404).end();
     metrics.text().then(
@@ -86,7 +86,11 @@ function serveMetrics(port: number, metrics: Metrics): Promise<Server> {
     server.once('error', (error) =>
       fail(new FatalError(`BROKER_METRICS_PORT ${port} cannot be used: ${error.message}`, { cause: error })),
     );
-    server.listen({ host: '127.0.0.1', port }, () => done(server));
+    server.listen({ host: '127.0.0.1', port }, () => {
+      // Without a listener an error would end the process, and clients need the broker whether its metrics are read or not.
+      server.on('error', (error) => logger.warn({ err: error }, 'a reader of the metrics could not be accepted'));
+      done(server);
+    });
   });
 }
 

@@ -8,6 +8,7 @@ import { brokerHandlers } from './handlers/handlers.ts';
 import { ClientQuotas } from './quotas/client-quotas.ts';
 import { Sasl } from './security/sasl.ts';
 import { BrokerServer, type ListenerOptions } from './server/broker-server.ts';
+import { connectionsWithin, descriptorLimit } from './server/descriptor-limit.ts';
 import { Faults } from './server/faults.ts';
 import type { Listener } from './server/handler.ts';
 import { freeDisk } from './storage/disk-retention.ts';
@@ -46,6 +47,8 @@ export interface BrokerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Of the folder's lock; given where this broker follows another whose end the caller has seen. */
+  readonly lockToken?: string;
 }
 
 /** The embedded broker: topics on disk, coordinators over them, and a server that speaks Kafka's protocol. */
@@ -63,7 +66,7 @@ export class Broker {
    * Recovers what is on the disk, then listens. Rejects with a `FolderInUseError` when another broker has the folder, with a
    * `PortUnavailableError` when one cannot listen, and with another `FatalError` when the files cannot be used.
    */
-  static async start(options: BrokerOptions, { clock, logger, metrics }: BrokerParts): Promise<Broker> {
+  static async start(options: BrokerOptions, { clock, logger, metrics, lockToken }: BrokerParts): Promise<Broker> {
     await mkdir(options.folder, { recursive: true });
     const undo: (() => Promise<void>)[] = [];
     const stop = async (): Promise<void> => {
@@ -72,7 +75,7 @@ export class Broker {
       }
     };
     try {
-      const lock = await FolderLock.take(options.folder, clock);
+      const lock = await FolderLock.take(options.folder, clock, lockToken);
       undo.push(() => lock.release());
       const topics = await Topics.open({ folder: options.folder, flush: options.flush, clock, logger });
       const maintenance = new Maintenance({
@@ -96,9 +99,16 @@ export class Broker {
       const handlers = brokerHandlers({
         ...{ topics, groups, transactions, targets, faults, clock, options },
         quotas: new ClientQuotas(topics, clock),
-        sasl: saslOf(options),
+        sasl: await Sasl.of(new Map(Object.entries(options.users))),
       });
-      const { connectionsMax, requestBytesMax } = options;
+      const { requestBytesMax } = options;
+      const openFilesMax = descriptorLimit();
+      const connectionsMax = connectionsWithin(openFilesMax, options.connectionsMax);
+      if (connectionsMax < options.connectionsMax) {
+        logger.info(
+          `the system lets this process have ${openFilesMax} files open, so at most ${connectionsMax} clients`,
+        );
+      }
       const server = new BrokerServer({ handlers, connectionsMax, requestBytesMax, faults, clock, logger });
       undo.push(() => server.close());
       const listeners: Listener[] = [];
@@ -156,10 +166,6 @@ function coordinators(topics: Topics, options: BrokerOptions, { clock, logger }:
     logger,
   });
   return { groups, transactions, targets };
-}
-
-function saslOf({ users }: BrokerOptions): Sasl {
-  return new Sasl(new Map(Object.entries(users)));
 }
 
 function roomMaker(topics: Topics, { folder, diskUsedPercentMax }: BrokerOptions, parts: Omit<BrokerParts, 'metrics'>) {

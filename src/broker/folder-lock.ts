@@ -10,8 +10,8 @@ import { FatalError } from '../kernel/errors.ts';
 export class FolderInUseError extends FatalError {}
 
 const touchEveryMs = 5_000;
-/** A lock of another machine whose owner has not touched it for so long is nobody's: its process cannot be asked for from here. */
-const foreignStaleMs = 30_000;
+/** A lock whose owner cannot be asked for, of another machine for one, is nobody's when it has not been touched for so long. */
+const untouchedStaleMs = 30_000;
 /** Whoever removes a dead owner's lock has done so by then, or was killed. */
 const burialMaxMs = 5_000;
 const retryMs = 50;
@@ -26,15 +26,13 @@ interface Owner {
   readonly token: string;
 }
 
-/** Folders that brokers of this process hold: an id of a process alone does not tell them apart. */
-const held = new Set<string>();
-
 /**
  * Keeps two brokers off one folder by a file that names its owner. Node.js has no file locks of the system, so an owner that was
  * killed is found out by its process id and start time. Guarantee: of brokers that start at once on a folder that nobody holds, or
  * whose owner is dead, one gets it. The file is made whole under another name and linked into place, which fails where one is. A
  * dead owner's file is removed by whoever links it to a name made of that owner's token first, and only if what was linked is that
- * owner's still: a name of its own for each dead owner, so that nobody removes the lock of the one who came after.
+ * owner's still: a name of its own for each dead owner, so that nobody removes the lock of the one who came after. An owner in this
+ * process counts as alive, since its thread cannot be asked for; only whoever has seen it end may have its lock, by its token.
  */
 export class FolderLock {
   readonly #path: string;
@@ -45,28 +43,24 @@ export class FolderLock {
     this.#path = path;
     this.#owner = owner;
     const touch = (): void => {
-      const now = new Date(clock.nowMs());
       // Nothing depends on one touch.
-      utimes(path, now, now).catch(() => {});
+      this.#touch(clock).catch(() => {});
       this.#stopTouching = clock.after(touchEveryMs, touch);
     };
     this.#stopTouching = clock.after(touchEveryMs, touch);
   }
 
-  /** Rejects with a `FolderInUseError`. */
-  static async take(folder: string, clock: Clock): Promise<FolderLock> {
+  /** Rejects with a `FolderInUseError`. A lock with the same `token` is of a broker that the caller knows to have ended. */
+  static async take(folder: string, clock: Clock, token = newLockToken()): Promise<FolderLock> {
     const path = join(folder, '.lock');
-    const owner = { pid: process.pid, started: await startOf(process.pid), host: hostname(), token: token() };
+    const owner = { pid: process.pid, started: await startOf(process.pid), host: hostname(), token };
     const own = `${path}.${owner.token}`;
     await writeFile(own, `${JSON.stringify(owner)}\n`);
     try {
       for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
-        if (await linked(own, path)) {
-          held.add(owner.token);
-          return new FolderLock(path, owner, clock);
-        }
+        if (await linked(own, path)) return new FolderLock(path, owner, clock);
         const other = await ownerOf(path);
-        if (other !== undefined && (await isAlive(other, path, clock))) {
+        if (other !== undefined && (await isAlive(other, { self: owner, path, clock }))) {
           throw new FolderInUseError(
             `${folder} is in use by process ${other.pid}${other.host === owner.host ? '' : ` on ${other.host}`}: ` +
               'stop it, or give another data folder',
@@ -82,13 +76,22 @@ export class FolderLock {
 
   async release(): Promise<void> {
     this.#stopTouching();
-    held.delete(this.#owner.token);
-    const other = await ownerOf(this.#path);
-    if (other?.token === this.#owner.token) await rm(this.#path, { force: true });
+    if (await this.#isOurs()) await rm(this.#path, { force: true });
+  }
+
+  async #touch(clock: Clock): Promise<void> {
+    const now = new Date(clock.nowMs());
+    if (await this.#isOurs()) await utimes(this.#path, now, now);
+  }
+
+  /** Not so when it seemed stale to another machine, as after a long sleep of this one. */
+  async #isOurs(): Promise<boolean> {
+    return (await ownerOf(this.#path))?.token === this.#owner.token;
   }
 }
 
-const token = (): string => randomBytes(8).toString('hex');
+/** Names one broker after the other in the same place, of which one lives at a time. */
+export const newLockToken = (): string => randomBytes(8).toString('hex');
 
 /** false: there is such a name already, or nothing to link. */
 async function linked(from: string, to: string): Promise<boolean> {
@@ -114,12 +117,18 @@ async function ownerOf(path: string): Promise<Owner | undefined> {
   }
 }
 
-async function isAlive(owner: Owner, path: string, clock: Clock): Promise<boolean> {
-  if (owner.host !== hostname()) {
+async function isAlive(
+  owner: Owner,
+  { self, path, clock }: { self: Owner; path: string; clock: Clock },
+): Promise<boolean> {
+  if (owner.token === self.token) return false;
+  const isOfThisProcess = owner.pid === self.pid && owner.started === self.started;
+  // Where the system does not say when a process began, an earlier one may have had the same id.
+  if (owner.host !== self.host || (isOfThisProcess && self.started === '')) {
     const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }));
-    return clock.nowMs() - mtimeMs < foreignStaleMs;
+    return clock.nowMs() - mtimeMs < untouchedStaleMs;
   }
-  if (owner.pid === process.pid) return held.has(owner.token);
+  if (isOfThisProcess) return true;
   try {
     process.kill(owner.pid, 0);
   } catch (error) {

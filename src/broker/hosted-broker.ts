@@ -4,11 +4,18 @@ import { FatalError } from '../kernel/errors.ts';
 import type { Service } from '../kernel/lifecycle.ts';
 import type { Logger, LogLevel } from '../kernel/logger.ts';
 import type { BrokerOptions } from './broker.ts';
+import { newLockToken } from './folder-lock.ts';
 
 export interface WorkerInput {
   readonly options: BrokerOptions;
   readonly logLevel: LogLevel;
   readonly terminal: boolean;
+}
+
+/** What the thread is given. */
+export interface WorkerData extends WorkerInput {
+  /** The lock that an earlier thread of this host has left behind has it too, and may be taken over. */
+  readonly lockToken: string;
 }
 
 export type ToWorker = { readonly kind: 'stop' } | { readonly kind: 'metrics'; readonly id: number };
@@ -43,8 +50,11 @@ export class HostedBroker implements Service {
   readonly #backoff = new Backoff(restartFirstMs, restartCapMs);
   readonly #stopped = new AbortController();
   readonly #scrapes = new Map<number, (text: string) => void>();
+  readonly #lockToken = newLockToken();
   #nextScrape = 0;
+  /** From before it has started. */
   #worker: Worker | undefined;
+  #isStarted = false;
 
   constructor(options: HostedBrokerOptions) {
     this.#options = options;
@@ -59,6 +69,7 @@ export class HostedBroker implements Service {
     this.#stopped.abort();
     const worker = this.#worker;
     if (worker === undefined) return;
+    // One that is starting hears of it when it has started.
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     this.#send({ kind: 'stop' });
     const cancel = this.#options.clock.after(stopTimeoutMs, () => void worker.terminate());
@@ -68,7 +79,7 @@ export class HostedBroker implements Service {
 
   /** The broker's metrics in Prometheus' format; empty when it does not answer. */
   metrics(): Promise<string> {
-    if (this.#worker === undefined) return Promise.resolve('');
+    if (!this.#isStarted) return Promise.resolve('');
     const id = this.#nextScrape;
     this.#nextScrape += 1;
     return new Promise((resolve) => {
@@ -91,15 +102,15 @@ export class HostedBroker implements Service {
     return new Promise((resolve, reject) => {
       // The same file before and after compilation.
       const file = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
-      const worker = new Worker(file, { workerData: this.#options.input });
-      let isStarted = false;
+      const workerData: WorkerData = { ...this.#options.input, lockToken: this.#lockToken };
+      const worker = new Worker(file, { workerData });
+      this.#worker = worker;
       worker.on('message', (message: FromWorker) => {
         if (message.kind === 'metrics') return this.#scrapes.get(message.id)?.(message.text);
         if (message.kind === 'failed') {
           return reject(message.isTaken ? new BrokerTakenError(message.message) : new FatalError(message.message));
         }
-        isStarted = true;
-        this.#worker = worker;
+        this.#isStarted = true;
         this.#backoff.reset();
         resolve();
       });
@@ -109,15 +120,14 @@ export class HostedBroker implements Service {
       });
       worker.on('exit', () => {
         reject(new FatalError('the broker ended before it had started'));
-        if (isStarted) this.#ended();
+        // One that could not start says so before it ends, and another may have begun by now.
+        if (this.#worker !== worker) return;
+        const wasStarted = this.#isStarted;
+        this.#isStarted = false;
+        this.#worker = undefined;
+        if (wasStarted && !this.#stopped.signal.aborted) void this.#restart();
       });
     });
-  }
-
-  #ended(): void {
-    this.#worker = undefined;
-    if (this.#stopped.signal.aborted) return;
-    void this.#restart();
   }
 
   async #restart(): Promise<void> {
@@ -132,6 +142,7 @@ export class HostedBroker implements Service {
         await this.#start();
         return;
       } catch (error) {
+        if (signal.aborted) return;
         logger.error(`the broker could not be started again: ${(error as Error).message}`);
       }
     }

@@ -25,6 +25,7 @@ export class LocalBroker implements Service {
   readonly name = 'local broker';
   readonly #options: LocalBrokerOptions;
   #isHost = false;
+  #isRetired = false;
 
   constructor(options: LocalBrokerOptions) {
     this.#options = options;
@@ -43,6 +44,11 @@ export class LocalBroker implements Service {
     }
   }
 
+  /** Nobody needs the other broker any more: its start is not waited for. */
+  retire(): void {
+    this.#isRetired = true;
+  }
+
   async stop(): Promise<void> {
     if (this.#isHost) await this.#options.hosted.stop();
   }
@@ -55,7 +61,7 @@ export class LocalBroker implements Service {
   async #awaitOther(taken: BrokerTakenError): Promise<void> {
     const { port, clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + otherStartsWithinMs;
-    while (!(await answers(port, clock))) {
+    while (!this.#isRetired && !(await answers(port, clock))) {
       if (clock.monotonicMs() > deadlineMs) {
         throw new FatalError(`${taken.message}; and nothing answers on localhost:${port}`, { cause: taken });
       }

@@ -5,18 +5,18 @@ import { createLogger } from '../kernel/logger.ts';
 import { Metrics } from '../kernel/metrics.ts';
 import { Broker } from './broker.ts';
 import { FolderInUseError } from './folder-lock.ts';
-import type { FromWorker, ToWorker, WorkerInput } from './hosted-broker.ts';
+import type { FromWorker, ToWorker, WorkerData } from './hosted-broker.ts';
 import { PortUnavailableError } from './server/broker-server.ts';
 
 /** A broker in a thread of its own; `HostedBroker` is the other side. */
-const { options, logLevel, terminal } = workerData as WorkerInput;
+const { options, logLevel, terminal, lockToken } = workerData as WorkerData;
 const port = parentPort!;
 const tell = (message: FromWorker): void => port.postMessage(message);
 const logger = createLogger(logLevel, { terminal }).child({ part: 'broker' });
 const metrics = new Metrics({ process: false });
 
 try {
-  const broker = await Broker.start(options, { clock: systemClock, logger, metrics });
+  const broker = await Broker.start(options, { clock: systemClock, logger, metrics, lockToken });
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'metrics') {
       metrics.text().then(

@@ -1,23 +1,29 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Reachable } from '../support/kafka/client.ts';
 import { EmbeddedBroker } from '../support/kafka/embedded-broker.ts';
 import { createTopic, freshTopicName } from '../support/kafka/topics.ts';
-import type { Bench, Measure } from './bench.ts';
+import type { Aim, Bench, Measure } from './bench.ts';
 import { KafkaProcess } from './kafka-process.ts';
-import { consumePerf, producePerf } from './perf-tools.ts';
+import { consumePerf, type ProduceLoad, producePerf } from './perf-tools.ts';
 import { alternate, ratio } from './rounds.ts';
 
 const rounds = 3;
-const consumeRounds = 3;
-/** By size: as many records a round as keep real Kafka busy for about eight seconds. What all rounds produced is then fetched. */
+/**
+ * By size: as many records a round as keep real Kafka busy for about six seconds. With values that are there already the tool takes less of the
+ * processors, and the broker has more to do. What all rounds produced is then fetched.
+ */
 const loads = [
-  { recordBytes: 100, records: 3_000_000, name: '100 B' },
-  { recordBytes: 1_000, records: 400_000, name: '1 KB' },
+  { name: '100 B', recordBytes: 100, madeUp: 2_000_000, fromFile: 3_000_000 },
+  { name: '1 KB', recordBytes: 1_000, madeUp: 250_000, fromFile: 400_000 },
 ];
+/** In the file of values. */
+const valueCount = 1_000;
 /** Enough for Java's compilers to be done with the server's code. */
 const warmUpRecords = 1_500_000;
 /** Far below what either broker can take: how long an acknowledgement takes when nothing queues. */
-const calm = { recordBytes: 100, records: 30_000, rate: 10_000 };
+const calm = { payload: { recordBytes: 100 }, records: 50_000, rate: 10_000 };
 /** As Kafka's default is; the flags of tests have it look for something to compact all the time. */
 const brokerFlags = ['--compaction-interval-ms', '15000'];
 
@@ -28,48 +34,73 @@ export const broker: Bench = {
   about: "the embedded broker against Kafka, by Kafka's own producer and consumer performance tools, acks=all",
   async run() {
     const startup = await alternate(rounds, { embedded: embeddedStartupMs, kafka: kafkaStartupMs });
-    const embedded = await EmbeddedBroker.launch({ flags: brokerFlags });
+    const folder = await mkdtemp(join(tmpdir(), 'bitacora-bench-'));
+    const servers: (EmbeddedBroker | KafkaProcess)[] = [];
     try {
+      const embedded = await EmbeddedBroker.launch({ flags: brokerFlags });
+      servers.push(embedded);
       const kafka = await KafkaProcess.launch();
-      try {
-        const rates: Measure[] = [];
-        for (const server of [embedded, kafka]) await warmUp(server);
-        for (const load of loads) rates.push(...(await throughput(embedded, kafka, load)));
-        const latency = await calmLatency(embedded, kafka);
-        return [
-          ...rates,
-          ...latency,
-          { what: 'start-up: embedded', unit: 'ms', rounds: startup.embedded, aim: { atMost: 500 } },
-          { what: 'start-up: Kafka', unit: 'ms', rounds: startup.kafka },
-          ...(await memory('embedded', embedded, { atMost: 150 })),
-          ...(await memory('Kafka', kafka)),
-        ];
-      } finally {
-        await kafka.stop();
-      }
+      servers.push(kafka);
+      for (const server of [embedded, kafka]) await warmUp(server);
+      const rates: Measure[] = [];
+      for (const load of loads) rates.push(...(await throughput(embedded, kafka, load, folder)));
+      const latency = await calmLatency(embedded, kafka);
+      return [
+        ...rates,
+        ...latency,
+        { what: 'start-up: embedded', unit: 'ms', rounds: startup.embedded, aim: { atMost: 500 } },
+        { what: 'start-up: Kafka', unit: 'ms', rounds: startup.kafka },
+        ...(await memory('embedded', embedded, { atMost: 150 })),
+        ...(await memory('Kafka', kafka)),
+      ];
     } finally {
-      await embedded.stop();
+      for (const server of servers) await server.stop();
+      await rm(folder, { recursive: true });
     }
   },
 };
 
-async function throughput(embedded: Server, kafka: Server, load: (typeof loads)[number]): Promise<Measure[]> {
-  const { name, records, recordBytes } = load;
+async function throughput(
+  embedded: Server,
+  kafka: Server,
+  { name, recordBytes, madeUp, fromFile }: (typeof loads)[number],
+  folder: string,
+): Promise<Measure[]> {
   const topic = freshTopicName('bench-broker');
   for (const server of [embedded, kafka]) await createTopic(server, topic);
-  const produce = (server: Server) => async () =>
-    (await producePerf(server, { topic, records, recordBytes, rate: -1 })).recordsPerSecond;
-  const consume = (server: Server) => () => consumePerf(server, topic, records * rounds);
-  const produced = await alternate(rounds, { embedded: produce(embedded), kafka: produce(kafka) });
-  const fetched = await alternate(consumeRounds, { embedded: consume(embedded), kafka: consume(kafka) });
+  const file = join(folder, `values-${recordBytes}`);
+  await writeFile(file, values(recordBytes));
+  const produce = (server: Server, records: number, payload: ProduceLoad['payload']) => async () =>
+    (await producePerf(server, { topic, records, payload, rate: -1 })).recordsPerSecond;
+  const consume = (server: Server) => () => consumePerf(server, topic, (madeUp + fromFile) * rounds);
+  const made = await alternate(rounds, {
+    embedded: produce(embedded, madeUp, { recordBytes }),
+    kafka: produce(kafka, madeUp, { recordBytes }),
+  });
+  const ready = await alternate(rounds, {
+    embedded: produce(embedded, fromFile, { file }),
+    kafka: produce(kafka, fromFile, { file }),
+  });
+  const fetched = await alternate(rounds, { embedded: consume(embedded), kafka: consume(kafka) });
   return [
-    { what: `produce ${name}: embedded`, unit: 'per second', rounds: produced.embedded },
-    { what: `produce ${name}: Kafka`, unit: 'per second', rounds: produced.kafka },
-    ratio(`produce ${name}: embedded / Kafka`, produced.embedded, produced.kafka, { atLeast: 1.5 }),
-    { what: `fetch ${name}: embedded`, unit: 'per second', rounds: fetched.embedded },
-    { what: `fetch ${name}: Kafka`, unit: 'per second', rounds: fetched.kafka },
-    ratio(`fetch ${name}: embedded / Kafka`, fetched.embedded, fetched.kafka, { atLeast: 1 }),
+    ...compared(`produce ${name}, values made up`, made, { atLeast: 1.5 }),
+    ...compared(`produce ${name}, values from a file`, ready, { atLeast: 1.5 }),
+    ...compared(`fetch ${name}`, fetched, { atLeast: 1 }),
   ];
+}
+
+function compared(what: string, by: Record<'embedded' | 'kafka', number[]>, aim: Aim): Measure[] {
+  return [
+    { what: `${what}: embedded`, unit: 'per second', rounds: by.embedded },
+    { what: `${what}: Kafka`, unit: 'per second', rounds: by.kafka },
+    ratio(`${what}: embedded / Kafka`, by.embedded, by.kafka, aim),
+  ];
+}
+
+/** A line each, of letters. */
+function values(bytes: number): string {
+  const letter = (): string => String.fromCharCode(65 + Math.floor(Math.random() * 26));
+  return Array.from({ length: valueCount }, () => Array.from({ length: bytes }, letter).join('')).join('\n');
 }
 
 async function calmLatency(embedded: Server, kafka: Server): Promise<Measure[]> {
@@ -87,7 +118,12 @@ async function calmLatency(embedded: Server, kafka: Server): Promise<Measure[]> 
 async function warmUp(server: Server): Promise<void> {
   const topic = freshTopicName('bench-broker');
   await createTopic(server, topic);
-  await producePerf(server, { topic, records: warmUpRecords, recordBytes: 100, rate: -1 });
+  await producePerf(server, {
+    topic,
+    records: warmUpRecords,
+    payload: { recordBytes: 100 },
+    rate: -1,
+  });
   await consumePerf(server, topic, warmUpRecords);
 }
 

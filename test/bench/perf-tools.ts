@@ -17,15 +17,18 @@ export interface Produced {
 export interface ProduceLoad {
   readonly topic: string;
   readonly records: number;
-  readonly recordBytes: number;
+  /** How large records are that the tool makes up, byte by byte, while it runs; or a file with values for it to choose from, a line each. */
+  readonly payload: { readonly recordBytes: number } | { readonly file: string };
   /** Records per second that are tried; -1: as many as can be. */
   readonly rate: number;
 }
 
 /** Kafka's `kafka-producer-perf-test` with acks=all. */
 export async function producePerf({ brokerList }: Reachable, load: ProduceLoad): Promise<Produced> {
+  const { payload } = load;
   const output = await run('org.apache.kafka.tools.ProducerPerformance', [
-    ...['--topic', load.topic, '--num-records', String(load.records), '--record-size', String(load.recordBytes)],
+    ...['--topic', load.topic, '--num-records', String(load.records)],
+    ...('file' in payload ? ['--payload-file', payload.file] : ['--record-size', String(payload.recordBytes)]),
     ...['--throughput', String(load.rate), '--producer-props', `bootstrap.servers=${brokerList}`, 'acks=all'],
   ]);
   // The last line: 1000 records sent, 999.0 records/sec (0.10 MB/sec), ..., 1 ms 50th, 2 ms 95th, 3 ms 99th, 4 ms 99.9th.

@@ -387,8 +387,18 @@ export class GroupCoordinator {
     entry.emptySinceMs = isEmpty ? sinceMs : undefined;
     const { generationId, members } = snapshot;
     this.#logger.debug({ group: entry.id, generationId, members: members.length }, 'a group has a new generation');
-    const error = await this.#append([groupRecord(entry.id, { snapshot, sinceMs })]);
+    const error = await this.#appendGroup(entry, { snapshot, sinceMs });
     this.#guarded(entry, () => entry.group.written(ticket, error, this.#clock.monotonicMs()));
+  }
+
+  /** A group that no record can be made of hears so, like one that the log does not take: else its members wait for ever. */
+  async #appendGroup(entry: Entry, state: LoggedGroup): Promise<KafkaErrorName> {
+    try {
+      return await this.#append([groupRecord(entry.id, state)]);
+    } catch (error) {
+      this.#logger.error({ err: error, group: entry.id }, 'a group cannot be put into a record');
+      return 'UNKNOWN_SERVER_ERROR';
+    }
   }
 
   /** One timer at most for each group. It is left alone when it comes too early: it finds nothing to do and is set again. */
@@ -482,9 +492,19 @@ export class GroupCoordinator {
   #expireLater(): void {
     this.#cancelExpiry = this.#clock.after(this.#settings.offsetsRetentionCheckMs, () => {
       this.#expireLater();
-      const records = [...this.#groups.values()].flatMap((entry) => this.#expire(entry));
+      const records = [...this.#groups.values()].flatMap((entry) => this.#expireIfOld(entry));
       void this.#appendRemovals(records);
     });
+  }
+
+  /** Called by a timer, where nobody catches a fault. */
+  #expireIfOld(entry: Entry): KeyAndValue[] {
+    try {
+      return this.#expire(entry);
+    } catch (error) {
+      this.#logger.error({ err: error, group: entry.id }, 'old offsets of a group cannot be removed');
+      return [];
+    }
   }
 
   /** Removes what is too old of a group's offsets, and the group when nothing of it is left. */
@@ -526,11 +546,12 @@ export class GroupCoordinator {
 
   /** Memory is ahead of the log when this fails: what was removed may be there again after a restart. */
   async #appendRemovals(records: readonly KeyAndValue[]): Promise<KafkaErrorName> {
+    const appended: Promise<KafkaErrorName>[] = [];
+    // All of them before anything is waited for: a commit that comes meanwhile must stand behind them in the log.
     for (let start = 0; start < records.length; start += removalBatchRecords) {
-      const error = await this.#append(records.slice(start, start + removalBatchRecords));
-      if (error !== 'NONE') return error;
+      appended.push(this.#append(records.slice(start, start + removalBatchRecords)));
     }
-    return 'NONE';
+    return (await Promise.all(appended)).find((error) => error !== 'NONE') ?? 'NONE';
   }
 }
 

@@ -5,17 +5,24 @@ import { ScramExchange, ScramVerifiers } from './scram.ts';
 export const saslMechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 export type SaslMechanism = (typeof saslMechanisms)[number];
 
+type Verifiers = { readonly [Mechanism in Exclude<SaslMechanism, 'PLAIN'>]: ScramVerifiers };
+
 /** Begins logins. */
 export class Sasl {
   readonly #users: Users;
-  readonly #scram: { readonly [Mechanism in Exclude<SaslMechanism, 'PLAIN'>]: ScramVerifiers };
+  readonly #scram: Verifiers;
 
-  constructor(users: Users) {
+  private constructor(users: Users, scram: Verifiers) {
     this.#users = users;
-    this.#scram = {
-      'SCRAM-SHA-256': new ScramVerifiers('sha256', users),
-      'SCRAM-SHA-512': new ScramVerifiers('sha512', users),
-    };
+    this.#scram = scram;
+  }
+
+  static async of(users: Users): Promise<Sasl> {
+    const [sha256, sha512] = await Promise.all([
+      ScramVerifiers.of('sha256', users),
+      ScramVerifiers.of('sha512', users),
+    ]);
+    return new Sasl(users, { 'SCRAM-SHA-256': sha256, 'SCRAM-SHA-512': sha512 });
   }
 
   /** undefined: there is no such mechanism. */

@@ -1,4 +1,5 @@
-import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
+import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto';
+import { promisify } from 'node:util';
 import { KafkaError } from '../../protocol/errors.ts';
 import type { SaslExchange } from '../server/handler.ts';
 import { isSame, loginRefused, type Users } from './credentials.ts';
@@ -9,6 +10,7 @@ type Hash = 'sha256' | 'sha512';
 const iterations = 4096;
 const saltBytes = 16;
 const nonceBytes = 24;
+const derived = promisify(pbkdf2);
 
 interface Verifier {
   readonly salt: Buffer;
@@ -16,17 +18,22 @@ interface Verifier {
   readonly serverKey: Buffer;
 }
 
-/** What the server keeps of each password (RFC 5802), made when its user first logs in. */
+/** What the server keeps of each password (RFC 5802). */
 export class ScramVerifiers {
   readonly hash: Hash;
-  readonly #users: Users;
   readonly #byUser = new Map<string, Verifier>();
   /** Gives users that do not exist a salt that stays the same, as if they did. */
   readonly #secret = randomBytes(32);
 
-  constructor(hash: Hash, users: Users) {
+  private constructor(hash: Hash) {
     this.hash = hash;
-    this.#users = users;
+  }
+
+  /** All are made now: one that were made at a login would tell by the time it takes that there is such a user. */
+  static async of(hash: Hash, users: Users): Promise<ScramVerifiers> {
+    const verifiers = new ScramVerifiers(hash);
+    for (const [user, password] of users) verifiers.#byUser.set(user, await verifiers.#make(password));
+    return verifiers;
   }
 
   saltOf(user: string): Buffer {
@@ -34,14 +41,7 @@ export class ScramVerifiers {
   }
 
   find(user: string): Verifier | undefined {
-    const password = this.#users.get(user);
-    if (password === undefined) return undefined;
-    let verifier = this.#byUser.get(user);
-    if (verifier === undefined) {
-      verifier = this.#make(password);
-      this.#byUser.set(user, verifier);
-    }
-    return verifier;
+    return this.#byUser.get(user);
   }
 
   mac(key: Buffer, text: string | Buffer): Buffer {
@@ -52,9 +52,9 @@ export class ScramVerifiers {
     return createHash(this.hash).update(bytes).digest();
   }
 
-  #make(password: string): Verifier {
+  async #make(password: string): Promise<Verifier> {
     const salt = randomBytes(saltBytes);
-    const salted = pbkdf2Sync(password, salt, iterations, this.hash === 'sha256' ? 32 : 64, this.hash);
+    const salted = await derived(password, salt, iterations, this.hash === 'sha256' ? 32 : 64, this.hash);
     return { salt, storedKey: this.digest(this.mac(salted, 'Client Key')), serverKey: this.mac(salted, 'Server Key') };
   }
 }

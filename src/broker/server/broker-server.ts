@@ -49,6 +49,7 @@ export class BrokerServer {
   readonly stats: ServerStats = { requests: 0, refused: 0 };
   readonly #options: BrokerServerOptions;
   readonly #servers: Server[] = [];
+  /** Of every client, from before its TLS handshake on. */
   readonly #sockets = new Set<Socket>();
   #complainedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -86,6 +87,10 @@ export class BrokerServer {
     }
     if (servers.length === 0) throw new FatalError(`nothing to listen on at ${options.hosts.join(', ')}`);
     listener.advertisedPort = options.advertisedPort ?? port;
+    for (const server of servers) {
+      // A client that could not be accepted is no reason to end: without a listener the error would end the process.
+      server.on('error', (error) => this.#complain(`a client could not be accepted: ${error.message}`));
+    }
     this.#servers.push(...servers);
     return listener;
   }
@@ -98,8 +103,11 @@ export class BrokerServer {
   }
 
   #serverFor(listener: Listener, tls: TlsMaterial | undefined): Server {
-    const accept = (socket: Socket): void => this.#accept(socket, listener);
-    if (tls === undefined) return createTcpServer({ noDelay: true, keepAlive: true }, accept);
+    if (tls === undefined) {
+      return createTcpServer({ noDelay: true, keepAlive: true }, (socket) => {
+        if (this.#admit(socket)) this.#connect(socket, listener);
+      });
+    }
     const { cert, key, clientCa } = tls;
     const server = createTlsServer(
       {
@@ -111,26 +119,36 @@ export class BrokerServer {
       },
       (socket: TLSSocket) => {
         socket.setNoDelay(true);
-        accept(socket);
+        this.#connect(socket, listener);
       },
     );
-    server.on('tlsClientError', (error) => {
+    // A client that never says a word of TLS is one too.
+    server.on('connection', (socket: Socket) => this.#admit(socket));
+    server.on('tlsClientError', (error, socket) => {
       this.stats.refused += 1;
       this.#options.logger.debug(`a TLS handshake failed: ${error.message}`);
+      // Node.js leaves a connection open whose handshake has taken too long.
+      socket.destroy();
     });
     return server;
   }
 
-  #accept(socket: Socket, listener: Listener): void {
-    const { connectionsMax, handlers, requestBytesMax, faults, clock, logger } = this.#options;
+  /** Answers whether there is room for one more. */
+  #admit(socket: Socket): boolean {
+    const { connectionsMax } = this.#options;
     if (this.#sockets.size >= connectionsMax) {
       this.stats.refused += 1;
       this.#complain(`there are ${connectionsMax} connections, as many as may be: further clients are turned away`);
       socket.destroy();
-      return;
+      return false;
     }
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
+    return true;
+  }
+
+  #connect(socket: Socket, listener: Listener): void {
+    const { handlers, requestBytesMax, faults, clock, logger } = this.#options;
     new Connection({
       socket,
       listener,

@@ -42,6 +42,9 @@ interface Response {
 /** Most answers fit. */
 const smallAnswerBytes = 1_024;
 
+/** How long whoever guesses passwords waits for each answer: Kafka's `connection.failed.authentication.delay.ms`. */
+const failedLoginDelayMs = 100;
+
 const apiVersionsKey = 18;
 const saslHandshakeKey = 17;
 const saslAuthenticateKey = 36;
@@ -60,6 +63,9 @@ export class Connection {
   /** Of answers that the socket still has. */
   readonly #releases = new Set<() => void>();
   #isBusy = false;
+  /** The client has ended the connection in order: what came before that is carried out still, as Kafka does. */
+  #hasFinished = false;
+  #hasFailedLogin = false;
   /** What the last answer says of how long to wait, in milliseconds. */
   #throttleTimeMs = 0;
 
@@ -95,6 +101,9 @@ export class Connection {
       for (const release of this.#releases) release();
       this.#releases.clear();
     });
+    socket.on('end', () => {
+      this.#hasFinished = true;
+    });
     // 'close' follows, and there is nobody to tell.
     socket.on('error', () => {});
   }
@@ -108,15 +117,17 @@ export class Connection {
     this.#isBusy = true;
     const { socket } = this.#options;
     for (let frame = this.#waiting.shift(); frame !== undefined; frame = this.#waiting.shift()) {
-      if (this.#ended.signal.aborted) return;
+      if (this.#ended.signal.aborted && !this.#hasFinished) return;
       this.#waitingBytes -= frame.length;
       const isCalm = this.#waiting.length <= waitingMax / 2 && this.#waitingBytes <= waitingBytesMax / 2;
       if (isCalm && socket.isPaused()) socket.resume();
       try {
         const response = await this.#answer(frame);
         if (response !== undefined && !this.#send(response)) await this.#drained();
+        if (this.#hasFailedLogin) return this.#turnAway();
         if (this.#throttleTimeMs > 0) await this.#mute();
       } catch (error) {
+        if (isFailedLogin(error)) await this.#delayFailedLogin();
         this.#refuse(error as Error);
         return;
       }
@@ -141,6 +152,7 @@ export class Connection {
       answer = await handler.handle(this.#context(header, frame.length), body);
     } catch (error) {
       if (error instanceof WireError) throw error;
+      if (isFailedLogin(error)) await this.#delayFailedLogin();
       const { errorCode, errorMessage } = faults.tell(error, `${request.name} version ${version}`);
       answer = handler.failure(errorCode, errorMessage, body);
       if (answer === undefined) throw new WireError(`${request.name} has no answer that tells of ${errorMessage}`);
@@ -203,6 +215,20 @@ export class Connection {
     await pause(this.#options.clock, delayMs, this.#ended.signal);
   }
 
+  /** Kafka too answers late, and then closes: each guess is to cost time and a connection. */
+  async #delayFailedLogin(): Promise<void> {
+    this.#hasFailedLogin = true;
+    await pause(this.#options.clock, failedLoginDelayMs, this.#ended.signal);
+  }
+
+  /** Ends the connection once the client has what was sent. */
+  #turnAway(): void {
+    const { socket, stats, logger } = this.#options;
+    stats.refused += 1;
+    logger.debug(`a connection from ${socket.remoteAddress} is ended: its login failed`);
+    socket.destroySoon();
+  }
+
   /** Answers whether the socket takes more at once. Answers of one turn go out together: each by itself would be a call of the system. */
   #send({ parts, release }: Response): boolean {
     const { socket } = this.#options;
@@ -246,3 +272,6 @@ export class Connection {
     socket.destroy();
   }
 }
+
+const isFailedLogin = (error: unknown): boolean =>
+  error instanceof KafkaError && error.error === 'SASL_AUTHENTICATION_FAILED';

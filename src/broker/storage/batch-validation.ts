@@ -103,7 +103,7 @@ function checkSize(bytes: number, { maxMessageBytes, segmentBytes }: LogConfig):
 }
 
 function checkClaims(header: BatchHeader, { messageTimestampType }: LogConfig): void {
-  const { baseOffset, lastOffset, count, producerId, maxTimestampMs } = header;
+  const { baseOffset, lastOffset, count, producerId, baseTimestampMs, maxTimestampMs } = header;
   const refuse = (message: string): never => {
     throw new KafkaError('INVALID_RECORD', message);
   };
@@ -119,6 +119,10 @@ function checkClaims(header: BatchHeader, { messageTimestampType }: LogConfig): 
   if (header.isTransactional && producerId < 0) refuse('A transactional batch has a producer id.');
   if (maxTimestampMs < -1 || !Number.isSafeInteger(maxTimestampMs)) {
     throw new KafkaError('INVALID_TIMESTAMP', `${maxTimestampMs} is no time.`);
+  }
+  // Times of records are sums with it, and compaction must be able to write them again.
+  if (!Number.isSafeInteger(baseTimestampMs)) {
+    throw new KafkaError('INVALID_TIMESTAMP', `${baseTimestampMs} is no time.`);
   }
   if (header.isLogAppendTime && messageTimestampType === 'CreateTime') {
     throw new KafkaError('INVALID_TIMESTAMP', 'A producer does not say that the time is the time of the append.');

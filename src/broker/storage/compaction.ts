@@ -166,6 +166,16 @@ async function unpacked(buffer: Buffer, at: number, header: BatchHeader): Promis
   }
 }
 
+/** As `rewritten`; undefined when records have times beyond what a batch can be written with: then it stays as it is. */
+function writtenAnew(...batch: Parameters<typeof rewritten>): Buffer | undefined {
+  try {
+    return rewritten(...batch);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 function noteMarker(filter: TransactionFilter, { header, buffer, at }: ScannedBatch): void {
   const marker = readMarker(buffer, at, header);
   if (marker !== undefined) filter.marker(header, marker.commit);
@@ -217,11 +227,17 @@ class CleaningPass {
       return { bytesBefore, bytesAfter: bytesBefore };
     }
     const { segments } = output;
-    replace(old, () => {
-      const left = swapSegments(segments, old);
-      for (const segment of segments) segment.writeIndexes();
-      return { segments, left };
-    });
+    let hasBegun = false;
+    try {
+      replace(old, () => {
+        hasBegun = true;
+        return { segments, left: swapSegments(segments, old) };
+      });
+    } catch (error) {
+      // The next attempt makes files of the same names. Once names have changed, the next start sees to them.
+      if (!hasBegun) await this.#discard(output);
+      throw error;
+    }
     return { bytesBefore, bytesAfter: segments.reduce((sum, { bytes }) => sum + bytes, 0) };
   }
 
@@ -291,7 +307,9 @@ class CleaningPass {
     else {
       const oldHorizonMs = header.hasDeleteHorizon ? header.baseTimestampMs : undefined;
       const horizonMs = needsHorizon ? this.#newHorizonMs() : oldHorizonMs;
-      output.rewrite(rewritten(header, bytes, (index) => isKept[index]!, horizonMs));
+      const rewrite = writtenAnew(header, bytes, (index) => isKept[index]!, horizonMs);
+      if (rewrite === undefined) output.keep(batch);
+      else output.rewrite(rewrite);
     }
   }
 

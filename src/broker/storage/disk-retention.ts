@@ -9,6 +9,8 @@ import type { SegmentFacts } from './segment.ts';
 export interface DeletableLog {
   readonly config: Pick<LogConfig, 'cleanupPolicy'>;
   readonly closedSegments: readonly SegmentFacts[];
+  /** Nothing is deleted of a log that is closed or broken. */
+  readonly isWritable: boolean;
   dropOldestSegment(): Promise<DeletedSegments>;
 }
 
@@ -32,12 +34,20 @@ export async function freeDisk({ folder, logs, usedPercentMax, logger }: DiskRet
   const excessBytes = usedBytes - ((usedBytes + bavail * bsize) * usedPercentMax) / 100;
   const oldest = oldestSegments(logs, excessBytes);
   let freedBytes = 0;
-  for (const log of oldest) freedBytes += (await log.dropOldestSegment()).bytes;
-  if (oldest.length === 0) return;
-  logger.warn(
-    { segments: oldest.length, freedBytes, usedPercentMax },
-    'the disk is too full: the oldest segments are deleted',
-  );
+  let segments = 0;
+  for (const log of oldest) {
+    // Its topic may have been deleted since the list was made.
+    if (!log.isWritable) continue;
+    try {
+      const deleted = await log.dropOldestSegment();
+      freedBytes += deleted.bytes;
+      segments += deleted.segments;
+    } catch (error) {
+      logger.warn({ err: error }, 'a segment that was to make room cannot be deleted');
+    }
+  }
+  if (segments === 0) return;
+  logger.warn({ segments, freedBytes, usedPercentMax }, 'the disk is too full: the oldest segments are deleted');
 }
 
 /** The logs to drop a segment from, in order and as often as they are named, to get rid of at least `excessBytes` if that can be. */
@@ -46,7 +56,7 @@ export function oldestSegments<Log extends Omit<DeletableLog, 'dropOldestSegment
   excessBytes: number,
 ): Log[] {
   const candidates = logs
-    .filter(({ config }) => config.cleanupPolicy.delete)
+    .filter(({ config, isWritable }) => config.cleanupPolicy.delete && isWritable)
     .flatMap((log) => inOrder(log.closedSegments).map(({ bytes, atMs }) => ({ log, bytes, atMs })))
     .sort((one, other) => one.atMs - other.atMs);
   const chosen: Log[] = [];

@@ -7,8 +7,9 @@ interface Waiter {
 }
 
 /**
- * Forces a log to the disk, one attempt at a time: whoever comes while one is under way shares the next. After an attempt that failed
- * nothing is tried again, because the system may have dropped what it could not write and report success from then on.
+ * Forces a log to the disk, one attempt at a time: whoever comes while one is under way shares the next. Once the system could not force
+ * something, nothing is tried again, because it may have dropped what it could not write and report success from then on. When a file
+ * could not even be opened, as when the process has no descriptor left, nothing is lost: that fails those who took part, and no more.
  */
 export class GroupFlush {
   /** Forces everything there is to the disk, and answers up to which offset that was. */
@@ -50,20 +51,28 @@ export class GroupFlush {
     // What is appended in the same turn takes part.
     await Promise.resolve();
     while (this.#waiters.length > 0 && this.#failure === undefined) {
+      const partakers = this.#waiters.length;
       try {
         this.#flushedOffset = await this.#sync();
       } catch (error) {
-        this.#failure = error;
+        if (isOpening(error)) rejectAll(this.#waiters.splice(0, partakers), error);
+        else this.#failure = error;
       }
       const waiting = this.#waiters;
       this.#waiters = waiting.filter(({ offset }) => offset > this.#flushedOffset);
       for (const { offset, resolve } of waiting) if (offset <= this.#flushedOffset) resolve();
     }
     this.#running = undefined;
-    if (this.#failure === undefined) return;
-    const error = new KafkaError('KAFKA_STORAGE_ERROR', 'The log could not be forced to the disk.', {
-      cause: this.#failure,
-    });
-    for (const { reject } of this.#waiters.splice(0)) reject(error);
+    if (this.#failure !== undefined) rejectAll(this.#waiters.splice(0), this.#failure);
   }
+}
+
+/** Whether it is the system's refusal to open a file. */
+function isOpening(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).syscall === 'open';
+}
+
+function rejectAll(waiters: readonly Waiter[], cause: unknown): void {
+  const error = new KafkaError('KAFKA_STORAGE_ERROR', 'The log could not be forced to the disk.', { cause });
+  for (const { reject } of waiters) reject(error);
 }

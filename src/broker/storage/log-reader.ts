@@ -125,23 +125,29 @@ export class LogReader {
 
   /** The first record that is as late as `timestampMs`; undefined: there is none. */
   async offsetForTime(timestampMs: number): Promise<TimestampedOffset | undefined> {
-    for (const segment of this.#log.segments) {
-      if (segment.maxTimestampMs < timestampMs || segment.nextOffset <= this.#log.logStartOffset) continue;
-      const found = await this.#search(segment, timestampMs, (index) => index.offsetBefore(timestampMs));
+    for (let fromOffset = 0; ; ) {
+      const open = await this.#openOne(({ segments, logStartOffset }) => {
+        const isLeft = ({ nextOffset }: Segment): boolean => nextOffset > Math.max(fromOffset, logStartOffset);
+        return segments.find((segment) => isLeft(segment) && segment.maxTimestampMs >= timestampMs);
+      });
+      if (open === undefined) return undefined;
+      const { nextOffset } = open.segment;
+      const found = await this.#search(open, timestampMs, open.index.offsetBefore(timestampMs));
       if (found !== undefined) return found;
+      fromOffset = nextOffset;
     }
-    return undefined;
   }
 
   /** The first record that has the largest timestamp; undefined: no record has one. */
   async offsetOfMaxTimestamp(): Promise<TimestampedOffset | undefined> {
-    let latest: Segment | undefined;
-    for (const segment of this.#log.segments) {
-      if (segment.maxTimestampMs > (latest?.maxTimestampMs ?? -1)) latest = segment;
-    }
-    if (latest === undefined) return undefined;
-    const { maxTimestampMs, maxTimestampOffset } = latest;
-    return this.#search(latest, maxTimestampMs, () => maxTimestampOffset);
+    const open = await this.#openOne(({ segments }) => {
+      let latest: Segment | undefined;
+      for (const segment of segments) if (segment.maxTimestampMs > (latest?.maxTimestampMs ?? -1)) latest = segment;
+      return latest;
+    });
+    if (open === undefined) return undefined;
+    const { maxTimestampMs, maxTimestampOffset } = open.segment;
+    return this.#search(open, maxTimestampMs, maxTimestampOffset);
   }
 
   /** The segment takes no more appends: its index may leave memory. */
@@ -196,6 +202,16 @@ export class LogReader {
     }
   }
 
+  /** The segment that `choose` takes, which chooses again when that one went meanwhile; undefined: it takes none. */
+  async #openOne(choose: (log: ReadableLog) => Segment | undefined): Promise<OpenSegment | undefined> {
+    for (;;) {
+      const segment = choose(this.#log);
+      if (segment === undefined) return undefined;
+      const open = await this.#open(segment);
+      if (open !== undefined) return open;
+    }
+  }
+
   /** undefined: a compaction, or the deletion of old segments, has come between. Rejects with a `KafkaError` KAFKA_STORAGE_ERROR. */
   async #open(segment: Segment): Promise<OpenSegment | undefined> {
     try {
@@ -243,18 +259,15 @@ export class LogReader {
     }
   }
 
-  /** The first record of a segment that is as late as `timestampMs`, from the offset on that `startOf` finds in the index. */
+  /** The first record of a segment, from `fromOffset` on, that is as late as `timestampMs`. Closes the segment. */
   async #search(
-    segment: Segment,
+    { segment, index, handle }: OpenSegment,
     timestampMs: number,
-    startOf: (index: SegmentIndex) => number,
+    fromOffset: number,
   ): Promise<TimestampedOffset | undefined> {
-    const open = await this.#open(segment);
-    if (open === undefined) return undefined;
-    const { index, handle } = open;
     const { logStartOffset } = this.#log;
     try {
-      const start = Math.max(startOf(index), logStartOffset);
+      const start = Math.max(fromOffset, logStartOffset);
       const fromPosition = positionIn(handle.fd, segment, index.positionBefore(start), start);
       let found: TimestampedOffset | undefined;
       await scanBatches(handle.fd, { fromPosition, toPosition: segment.bytes, checksCrc: false }, async (batch) => {

@@ -1,5 +1,5 @@
 import { unlink } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
@@ -24,7 +24,7 @@ import type { ProducerStates } from './producer-state.ts';
 import { type RecoveredLog, recover } from './recovery.ts';
 import { expiredCount, lateness } from './retention.ts';
 import { Segment, type SegmentFacts } from './segment.ts';
-import { TailCache } from './tail-cache.ts';
+import { TailCache, tailMemory } from './tail-cache.ts';
 import { replaceFile } from './whole-file.ts';
 
 export type { CompactionResult } from './compaction.ts';
@@ -40,6 +40,8 @@ export interface PartitionLogOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly flush: FlushPolicy;
+  /** In which it is led from now on. */
+  readonly leaderEpoch: number;
 }
 
 /** Kafka's `producer.id.expiration.ms`. */
@@ -57,7 +59,7 @@ export class PartitionLog {
   #segments: Segment[];
   readonly #producers: ProducerStates;
   readonly #epochs: LeaderEpochs;
-  readonly #tail = new TailCache();
+  readonly #tail = new TailCache(tailMemory);
   readonly #reader: LogReader;
   readonly #durability: LogDurability;
   readonly #listeners = new Set<() => void>();
@@ -65,6 +67,9 @@ export class PartitionLog {
   #logStartOffset: number;
   #cleanOffset: number;
   #endOffset: number;
+  #appendedBytes = 0;
+  /** The file is as the epochs are in memory, which matters only once there is a record of the last one. */
+  #areEpochsSaved = false;
   /** Something is to be written when the log is closed. */
   #isChanged: boolean;
   #isClosed = false;
@@ -96,6 +101,8 @@ export class PartitionLog {
     const indexIntervalBytes = (): number => (log?.config ?? options.config).indexIntervalBytes;
     const recovered = await recover({ folder, indexIntervalBytes, nowMs: clock.nowMs(), logger });
     log = new PartitionLog(options, recovered);
+    // As Kafka's leaders do: what was led before ends here, even if nothing is ever appended (KIP-101).
+    log.#epochs.assign(options.leaderEpoch, log.#endOffset);
     if (log.#isChanged) log.#settleRecovered();
     return log;
   }
@@ -124,6 +131,20 @@ export class PartitionLog {
 
   get sizeBytes(): number {
     return this.#closedBytes + this.#active.bytes;
+  }
+
+  /** All that was appended since the log was opened; unlike its size this never shrinks. */
+  get appendedBytes(): number {
+    return this.#appendedBytes;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Whether it is neither closed nor has failed for good. */
+  get isWritable(): boolean {
+    return !this.#isClosed && this.#failure === undefined && !this.#durability.hasFailed;
   }
 
   /** Segments that take no more appends, oldest first. */
@@ -196,7 +217,7 @@ export class PartitionLog {
     return this.#reader.read(offset, options);
   }
 
-  /** Has `listener` called after each append. The returned function ends that. */
+  /** Has `listener` called after each append, and when the log is closed. The returned function ends that. */
   onAdvance(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -219,6 +240,11 @@ export class PartitionLog {
     return this.#epochs.endOffsetFor(leaderEpoch, this.#endOffset);
   }
 
+  /** The epoch of the record at this offset, or of the next one; -1: not known. */
+  epochAt(offset: number): number {
+    return this.#epochs.epochAt(offset);
+  }
+
   /**
    * The log begins at `offset` from now on; -1: at its end. Whole segments before it go with the next `retain`. Throws a `KafkaError`
    * OFFSET_OUT_OF_RANGE, POLICY_VIOLATION or KAFKA_STORAGE_ERROR.
@@ -226,10 +252,7 @@ export class PartitionLog {
   deleteRecordsBefore(offset: number): void {
     this.#requireWritable();
     if (!this.#config.cleanupPolicy.delete) {
-      throw new KafkaError(
-        'POLICY_VIOLATION',
-        'The topic has no cleanup.policy=delete: its records are not deleted by offset.',
-      );
+      throw new KafkaError('POLICY_VIOLATION', 'A topic without cleanup.policy=delete keeps its records.');
     }
     const startOffset = offset === -1 ? this.#endOffset : offset;
     if (startOffset < 0 || startOffset > this.#endOffset) {
@@ -241,24 +264,8 @@ export class PartitionLog {
     if (startOffset > this.#logStartOffset) this.#storing(() => this.#startAt(startOffset));
   }
 
-  *activeProducers(): IterableIterator<ActiveProducer> {
-    for (const {
-      producerId,
-      epoch,
-      batches,
-      lastTimestampMs,
-      coordinatorEpoch,
-      currentTxnFirstOffset,
-    } of this.#producers.list()) {
-      yield {
-        producerId,
-        producerEpoch: epoch,
-        lastSequence: batches.at(-1)?.lastSequence ?? -1,
-        lastTimestampMs,
-        coordinatorEpoch,
-        currentTxnStartOffset: currentTxnFirstOffset ?? -1,
-      };
-    }
+  activeProducers(): IterableIterator<ActiveProducer> {
+    return this.#producers.active();
   }
 
   /** Deletes whole segments by age, size and log start as the settings say. To be called now and then. */
@@ -271,9 +278,13 @@ export class PartitionLog {
     });
   }
 
-  /** Deletes the oldest segment, whatever the settings say; never the active one. */
+  /** Deletes the oldest segment, whatever the settings say; never the active one. Rejects with a `KafkaError` KAFKA_STORAGE_ERROR. */
   dropOldestSegment(): Promise<DeletedSegments> {
-    return this.#inTurn(() => this.#drop(Math.min(1, this.#segments.length - 1)));
+    return this.#inTurn(async () => {
+      // The folder may be another log's by now.
+      this.#requireWritable();
+      return this.#drop(Math.min(1, this.#segments.length - 1));
+    });
   }
 
   /** Whether there is enough to compact, or something has waited too long for it (KIP-354). */
@@ -325,11 +336,16 @@ export class PartitionLog {
     }
   }
 
-  /** Ends what is under way and deletes the folder. */
-  async remove(): Promise<void> {
+  /**
+   * Ends what is under way and deletes the folder. With `aside` it gets that path first: files go one after the other, and a crash on
+   * the way is not to leave what looks like a log.
+   */
+  async remove({ aside }: { readonly aside?: string } = {}): Promise<void> {
     await this.#stop();
     for (const segment of this.#segments) segment.release();
-    await rm(this.#options.folder, { recursive: true, force: true });
+    const { folder } = this.#options;
+    if (aside !== undefined) await rename(folder, aside);
+    await rm(aside ?? folder, { recursive: true, force: true });
   }
 
   get #active(): Segment {
@@ -373,11 +389,13 @@ export class PartitionLog {
       const active = this.#active;
       const isFull = active.bytes + header.bytes > this.#config.segmentBytes || !active.canHold(lastOffset);
       if (active.bytes > 0 && (isFull || this.#isOld(active, nowMs))) this.#roll();
-      if (this.#epochs.assign(leaderEpoch, baseOffset)) this.#writeEpochs();
+      if (this.#epochs.assign(leaderEpoch, baseOffset)) this.#areEpochsSaved = false;
+      if (!this.#areEpochsSaved) this.#writeEpochs();
       this.#writeOrUndo(batch);
     });
     this.#active.note(placed, nowMs);
     this.#endOffset = lastOffset + 1;
+    this.#appendedBytes += header.bytes;
     this.#isChanged = true;
     this.#tail.append(batch, baseOffset, lastOffset);
     return placed;
@@ -430,12 +448,7 @@ export class PartitionLog {
     const next = new Segment(this.#options.folder, this.#endOffset, () => this.#config.indexIntervalBytes);
     this.#durability.writeSnapshot();
     next.create();
-    try {
-      old.writeIndexes();
-    } catch (error) {
-      // They are made again when they are needed.
-      this.#options.logger.warn({ err: error, baseOffset: old.baseOffset }, 'the index of a segment cannot be written');
-    }
+    this.#writeIndexes(old);
     this.#segments.push(next);
     this.#closedBytes += old.bytes;
     this.#durability.noteNames();
@@ -446,6 +459,17 @@ export class PartitionLog {
 
   #writeEpochs(): void {
     replaceFile(join(this.#options.folder, leaderEpochsFile), this.#epochs.text());
+    this.#areEpochsSaved = true;
+  }
+
+  #writeIndexes(segment: Segment): void {
+    try {
+      segment.writeIndexes();
+    } catch (error) {
+      // They are made again when they are needed.
+      const { baseOffset } = segment;
+      this.#options.logger.warn({ err: error, baseOffset }, 'the index of a segment cannot be written');
+    }
   }
 
   #limits(nowMs: number) {
@@ -475,9 +499,10 @@ export class PartitionLog {
 
   #startAt(offset: number): void {
     this.#logStartOffset = offset;
-    this.#epochs.cutBefore(offset);
-    this.#writeEpochs();
     this.#isChanged = true;
+    this.#epochs.cutBefore(offset);
+    this.#areEpochsSaved = false;
+    this.#writeEpochs();
     this.#durability.saveNow();
   }
 
@@ -505,6 +530,7 @@ export class PartitionLog {
       this.#isChanged = true;
       // It may hold what was just taken out, such as aborted records that no index tells of any more.
       this.#tail.clear();
+      for (const segment of segments) this.#writeIndexes(segment);
       this.#unlink(left);
     });
   }
@@ -549,6 +575,7 @@ export class PartitionLog {
   async #stop(): Promise<void> {
     this.#isClosed = true;
     this.#cancelFlush?.();
+    this.#tail.clear();
     for (const listener of this.#listeners) listener();
     await this.#maintenance;
     await this.#durability.stop();
@@ -566,11 +593,8 @@ export class PartitionLog {
 
   #requireWritable(): void {
     this.#requireOpen();
-    if (this.#failure !== undefined || this.#durability.hasFailed) {
-      throw new KafkaError(
-        'KAFKA_STORAGE_ERROR',
-        'A write to the log failed in a way that cannot be mended while it runs.',
-      );
+    if (!this.isWritable) {
+      throw new KafkaError('KAFKA_STORAGE_ERROR', 'A write to the log failed beyond mending until the next start.');
     }
   }
 }

@@ -1,6 +1,7 @@
 import { KafkaError } from '../../protocol/errors.ts';
 import type { BatchHeader } from '../../protocol/record-batch.ts';
 import { checksum } from './checksum.ts';
+import type { ActiveProducer } from './log-contract.ts';
 
 /** A batch of an idempotent producer that may come again. */
 interface SeenBatch {
@@ -68,8 +69,18 @@ export class ProducerStates {
     return this.#entries.size;
   }
 
-  list(): IterableIterator<ProducerEntry> {
-    return this.#entries.values();
+  *active(): IterableIterator<ActiveProducer> {
+    for (const entry of this.#entries.values()) {
+      const { producerId, epoch, batches, lastTimestampMs, coordinatorEpoch, currentTxnFirstOffset } = entry;
+      yield {
+        producerId,
+        producerEpoch: epoch,
+        lastSequence: batches.at(-1)?.lastSequence ?? -1,
+        lastTimestampMs,
+        coordinatorEpoch,
+        currentTxnStartOffset: currentTxnFirstOffset ?? -1,
+      };
+    }
   }
 
   /**

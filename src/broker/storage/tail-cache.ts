@@ -12,22 +12,67 @@ interface Chunk {
   readonly ends: number[];
 }
 
+/** What all tails together take in memory; over the limit those are cleared first that were not read for longest. */
+export class TailMemory {
+  readonly #bytesMax: number;
+  /** With their bytes, in the order of their last reads. */
+  readonly #tails = new Map<TailCache, number>();
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  noteRead(tail: TailCache): void {
+    const bytes = this.#tails.get(tail);
+    if (bytes === undefined) return;
+    this.#tails.delete(tail);
+    this.#tails.set(tail, bytes);
+  }
+
+  /** The tail has so many bytes now. May clear any tail, this one too. */
+  hold(tail: TailCache, bytes: number): void {
+    this.#bytes += bytes - (this.#tails.get(tail) ?? 0);
+    this.#tails.set(tail, bytes);
+    for (const oldest of this.#tails.keys()) {
+      if (this.#bytes <= this.#bytesMax) return;
+      oldest.clear();
+    }
+  }
+
+  release(tail: TailCache): void {
+    this.#bytes -= this.#tails.get(tail) ?? 0;
+    this.#tails.delete(tail);
+  }
+}
+
+/** One for all partitions, since there may be thousands of them. */
+export const tailMemory = new TailMemory(32 * 1024 * 1024);
+
 /**
  * The last batches in memory, for those who read at the end of the log: about a megabyte, and only while somebody does. What was given
  * out stays as it is: chunks are filled once and then left to the garbage collector.
  */
 export class TailCache {
+  readonly #memory: TailMemory;
   #chunks: Chunk[] = [];
   #bytes = 0;
   #isWanted = false;
   #unreadBytes = 0;
   #wasReadSinceCheck = false;
 
+  constructor(memory: TailMemory) {
+    this.#memory = memory;
+  }
+
   /** Somebody has read up to the end. */
   want(): void {
     this.#isWanted = true;
-    this.#unreadBytes = 0;
-    this.#wasReadSinceCheck = true;
+    this.#noteRead();
   }
 
   /** Takes a copy of a batch that was appended. */
@@ -56,8 +101,7 @@ export class TailCache {
   ): { records: Buffer; nextOffset: number } | undefined {
     const first = this.#chunks.findLastIndex(({ firstOffset }) => firstOffset <= offset);
     if (first < 0) return undefined;
-    this.#unreadBytes = 0;
-    this.#wasReadSinceCheck = true;
+    this.#noteRead();
     const parts: Buffer[] = [];
     let bytes = 0;
     let nextOffset = offset;
@@ -93,6 +137,13 @@ export class TailCache {
     this.#bytes = 0;
     this.#isWanted = false;
     this.#unreadBytes = 0;
+    this.#memory.release(this);
+  }
+
+  #noteRead(): void {
+    this.#unreadBytes = 0;
+    this.#wasReadSinceCheck = true;
+    this.#memory.noteRead(this);
   }
 
   #chunkFor(bytes: number, baseOffset: number): Chunk {
@@ -108,6 +159,7 @@ export class TailCache {
     this.#chunks.push(chunk);
     this.#bytes += chunk.buffer.length;
     while (this.#bytes > cacheBytesMax && this.#chunks.length > 1) this.#bytes -= this.#chunks.shift()!.buffer.length;
+    this.#memory.hold(this, this.#bytes);
     return chunk;
   }
 }

@@ -19,6 +19,8 @@ export interface Metadata {
   readonly nextProducerId: number;
   readonly topics: readonly TopicMetadata[];
   readonly quotas: readonly EntityQuotas[];
+  /** Topics that are deleted, and whose files may be there still. */
+  readonly deletedIds: readonly string[];
 }
 
 export interface TopicMetadata {
@@ -35,7 +37,8 @@ const fileName = 'metadata.json';
 const uuidPattern = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 export function newMetadata(): Metadata {
-  return { clusterId: randomBytes(16).toString('base64url'), epoch: 0, nextProducerId: 0, topics: [], quotas: [] };
+  const clusterId = randomBytes(16).toString('base64url');
+  return { clusterId, epoch: 0, nextProducerId: 0, topics: [], quotas: [], deletedIds: [] };
 }
 
 export const newTopicId = (): string => randomUUID();
@@ -81,7 +84,9 @@ function checked(value: unknown): Metadata {
   };
   const isCount = (number: unknown): boolean => Number.isSafeInteger(number) && (number as number) >= 0;
   expect(typeof value === 'object' && value !== null, 'not an object');
-  const { format: found, clusterId, epoch, nextProducerId, topics, quotas } = value as Metadata & { format: unknown };
+  const read = value as Omit<Metadata, 'deletedIds'> & Partial<Metadata> & { format: unknown };
+  // A file without them is of a broker that did not write them down.
+  const { format: found, clusterId, epoch, nextProducerId, topics, quotas, deletedIds = [] } = read;
   expect(found === format || found === formatWithoutQuotas, `its format is ${String(found)}, and ${format} is known`);
   expect(typeof clusterId === 'string' && /^[\w-]{22}$/.test(clusterId), 'no cluster id');
   expect(isCount(epoch) && isCount(nextProducerId) && Array.isArray(topics), 'a field is missing');
@@ -97,9 +102,11 @@ function checked(value: unknown): Metadata {
       `topic ${name} has a setting that is no text`,
     );
   }
-  if (found === formatWithoutQuotas) return { clusterId, epoch, nextProducerId, topics, quotas: [] };
+  const areIds = Array.isArray(deletedIds) && deletedIds.every((id) => uuidPattern.test(String(id)));
+  expect(areIds, 'a deleted topic has no id');
+  if (found === formatWithoutQuotas) return { clusterId, epoch, nextProducerId, topics, quotas: [], deletedIds };
   expect(Array.isArray(quotas) && quotas.every(isQuota), 'a quota is not one');
-  return { clusterId, epoch, nextProducerId, topics, quotas };
+  return { clusterId, epoch, nextProducerId, topics, quotas, deletedIds };
 }
 
 function isQuota(value: unknown): boolean {

@@ -81,7 +81,8 @@ const table: Readonly<Record<string, TopicConfig>> = topicConfigs;
 
 /** Throws a `KafkaError` INVALID_CONFIG for a name that does not exist or a value that cannot be used. */
 export function checkTopicConfig(name: string, value: string): TopicConfigName {
-  const config = table[name];
+  // A name of what every object has, such as constructor, is no setting either.
+  const config = Object.hasOwn(table, name) ? table[name] : undefined;
   if (config === undefined) throw new KafkaError('INVALID_CONFIG', `Unknown topic config name: ${name}`);
   const expected = complaintAbout(config, value);
   if (expected !== undefined) {

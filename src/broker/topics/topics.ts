@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { FatalError } from '../../kernel/errors.ts';
@@ -7,7 +6,7 @@ import type { Logger } from '../../kernel/logger.ts';
 import { KafkaError } from '../../protocol/errors.ts';
 import type { EntityQuotas } from '../quotas/quota-table.ts';
 import { type FlushPolicy, PartitionLog } from '../storage/partition-log.ts';
-import { replaceFile, syncFolder } from '../storage/whole-file.ts';
+import { syncFolder } from '../storage/whole-file.ts';
 import {
   type Metadata,
   newMetadata,
@@ -16,6 +15,14 @@ import {
   type TopicMetadata,
   writeMetadata,
 } from './metadata-file.ts';
+import {
+  asideFolder,
+  partitionFolder,
+  partitionFolders,
+  removeDeletedFolders,
+  topicIdIn,
+  writeTopicId,
+} from './partition-folder.ts';
 import { logConfigOf, type TopicOverrides } from './topic-configs.ts';
 import { collisionOf, isInternalTopic, isTopicName, offsetsTopic, transactionsTopic } from './topic-name.ts';
 
@@ -48,7 +55,6 @@ export interface TopicsOptions {
 export const partitionsMax = 10_000;
 
 const internalOverrides: TopicOverrides = { 'cleanup.policy': 'compact', 'segment.bytes': String(100 * 1024 * 1024) };
-const topicIdFile = 'partition.metadata';
 /** Logs opened at the same time at start: enough to keep a disk busy, few enough for the table of open files. */
 const openingMax = 16;
 
@@ -71,19 +77,31 @@ export class Topics {
 
   /** Opens all there is, and makes the broker's own topics. Rejects with a `FatalError` when the files are not this broker's. */
   static async open(options: TopicsOptions): Promise<Topics> {
-    const { folder } = options;
+    const { folder, logger } = options;
     const found = await readMetadata(folder);
+    let deletedIds = found?.deletedIds ?? [];
+    try {
+      if (found !== undefined) await removeDeletedFolders(folder, deletedIds);
+      deletedIds = [];
+    } catch (error) {
+      logger.warn({ err: error }, 'files of deleted topics are left for the next start');
+    }
     const folders = await partitionFolders(folder);
     if (found === undefined && folders.length > 0) {
       throw new FatalError(`${folder} holds partitions and no metadata.json: restore it, or give another data folder`);
     }
     const before = found ?? newMetadata();
-    const topics = new Topics(options, { ...before, epoch: before.epoch + 1 });
+    const topics = new Topics(options, { ...before, epoch: before.epoch + 1, deletedIds });
     await writeMetadata(folder, topics.#metadata);
-    for (const metadata of before.topics) topics.#remember(metadata, await topics.#openLogs(metadata, 0, 'existing'));
-    topics.#tellStrays(folders);
-    for (const name of [offsetsTopic, transactionsTopic]) {
-      if (!topics.#byName.has(name)) await topics.#make({ name, partitions: 1, overrides: internalOverrides });
+    try {
+      for (const metadata of before.topics) topics.#remember(metadata, await topics.#openLogs(metadata, 0, 'existing'));
+      topics.#tellStrays(folders);
+      for (const name of [offsetsTopic, transactionsTopic]) {
+        if (!topics.#byName.has(name)) await topics.#make({ name, partitions: 1, overrides: internalOverrides });
+      }
+    } catch (error) {
+      await topics.close();
+      throw error;
     }
     return topics;
   }
@@ -150,18 +168,27 @@ export class Topics {
    * have got its name while the changes before this one were made.
    */
   remove({ name, id }: { readonly name: string; readonly id: string }): Promise<void> {
-    const { logger } = this.#options;
+    const { folder, logger } = this.#options;
     return this.#inTurn(async () => {
       const topic = this.#existing(name);
       if (topic.id !== id) throw unknownTopic();
-      await this.#commit(this.#metadata.topics.filter((each) => each.name !== name));
+      const others = this.#metadata.topics.filter((each) => each.name !== name);
+      await this.#write({ ...this.#metadata, topics: others, deletedIds: [...this.#metadata.deletedIds, id] });
       this.#byName.delete(name);
       this.#byId.delete(topic.id);
       for (const listener of this.#removalListeners) listener(topic);
+      let isGone = true;
       for (const [partition, log] of topic.logs.entries()) {
-        await log.remove().catch((error: unknown) => {
-          logger.warn({ err: error, topic: name, partition }, 'files of a deleted topic are left behind');
+        const aside = join(folder, asideFolder(name, partition, 'delete'));
+        await log.remove({ aside }).catch((error: unknown) => {
+          isGone = false;
+          logger.warn({ err: error, topic: name, partition }, 'files of a deleted topic are left for the next start');
         });
+      }
+      // The file says so with its next change: until then a start looks for what is not there.
+      if (isGone) {
+        const deletedIds = this.#metadata.deletedIds.filter((each) => each !== id);
+        this.#metadata = { ...this.#metadata, deletedIds };
       }
     });
   }
@@ -309,7 +336,8 @@ export class Topics {
       const failed = opened.find((each) => each.status === 'rejected');
       if (failed === undefined) continue;
       for (const log of logs) await (which === 'new' ? log.remove() : log.close()).catch(() => {});
-      throw which === 'new' ? storageError('a partition cannot be made', failed.reason) : failed.reason;
+      if (which === 'existing' || failed.reason instanceof KafkaError) throw failed.reason;
+      throw storageError('a partition cannot be made', failed.reason);
     }
     return logs;
   }
@@ -323,37 +351,45 @@ export class Topics {
     const { flush, clock, logger } = this.#options;
     const owner = await topicIdIn(folder);
     // What a crash left of a topic that was being made or deleted. Where the id cannot be read, the name says whose it is.
+    const known = owner === undefined || owner === id ? undefined : this.#byId.get(owner);
+    if (which === 'new' && known !== undefined) throw sameFolder(known);
     const isOfAnother = owner !== undefined && (which === 'new' || (owner !== id && owner !== 'unreadable'));
     if (isOfAnother) {
-      const aside = `${folder}.${uniqueName()}-stray`;
+      const aside = join(this.#options.folder, asideFolder(name, partition, 'stray'));
       logger.warn({ folder, aside }, 'a folder is of another topic than its name says, and is moved aside');
       await rename(folder, aside);
     } else if (owner === undefined && which === 'existing') {
       logger.error({ topic: name, partition }, 'the folder of a partition is gone: the partition is empty from now on');
     }
     await mkdir(folder, { recursive: true });
-    if (isOfAnother || owner !== id) {
-      replaceFile(join(folder, topicIdFile), topicIdText(id), { isSynced: true });
-      await syncFolder(folder);
-      await syncFolder(this.#options.folder);
+    try {
+      if (isOfAnother || owner !== id) {
+        writeTopicId(folder, id);
+        await syncFolder(folder);
+        await syncFolder(this.#options.folder);
+      }
+      return await PartitionLog.open({
+        folder,
+        config: logConfigOf(configs),
+        clock,
+        logger: logger.child({ topic: name, partition }),
+        flush,
+        leaderEpoch: this.leaderEpoch,
+      });
+    } catch (error) {
+      if (which === 'new') await rm(folder, { recursive: true, force: true }).catch(() => {});
+      throw error;
     }
-    return PartitionLog.open({
-      folder,
-      config: logConfigOf(configs),
-      clock,
-      logger: logger.child({ topic: name, partition }),
-      flush,
-    });
   }
 
   #folderOf(name: string, partition: number): string {
-    return join(this.#options.folder, `${name}-${partition}`);
+    return join(this.#options.folder, partitionFolder(name, partition));
   }
 
   #tellStrays(folders: readonly string[]): void {
     const strays = folders.filter((name) => {
       const [, topic = '', partition] = /^(.+)-(\d+)$/.exec(name) ?? [];
-      return name.endsWith('-stray') || this.log(topic, Number(partition)) === undefined;
+      return this.log(topic, Number(partition)) === undefined;
     });
     if (strays.length === 0) return;
     this.#options.logger.warn({ folders: strays.slice(0, 10) }, `${strays.length} folders are of no topic that exists`);
@@ -363,35 +399,9 @@ export class Topics {
 const unknownTopic = (): KafkaError =>
   new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
 
+/** A file system that does not tell upper from lower case: the folder is in use. */
+const sameFolder = ({ name }: Topic): KafkaError =>
+  new KafkaError('INVALID_TOPIC_EXCEPTION', `The files of the topic would be those of existing topic: ${name}`);
+
 const storageError = (what: string, cause: unknown): KafkaError =>
   new KafkaError('KAFKA_STORAGE_ERROR', `${what}: ${(cause as Error).message}`, { cause });
-
-const uniqueName = (): string => randomBytes(16).toString('hex');
-
-async function partitionFolders(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory() && /^.+-\d+$/.test(entry.name)).map(({ name }) => name);
-}
-
-/** The file is Kafka's own, so that its tools know the topic too (KIP-516). */
-function topicIdText(id: string): string {
-  return `version: 0\ntopic_id: ${Buffer.from(id.replaceAll('-', ''), 'hex').toString('base64url')}\n`;
-}
-
-/** undefined: there is no such folder. */
-async function topicIdIn(folder: string): Promise<string | 'unreadable' | undefined> {
-  try {
-    const text = await readFile(join(folder, topicIdFile), 'utf8');
-    const id = /^topic_id: ([\w-]{22})$/m.exec(text)?.[1];
-    if (id === undefined) return 'unreadable';
-    const hex = Buffer.from(id, 'base64url').toString('hex');
-    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    const isThere = await stat(folder).then(
-      () => true,
-      () => false,
-    );
-    return isThere ? 'unreadable' : undefined;
-  }
-}

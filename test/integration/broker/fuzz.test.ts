@@ -62,4 +62,10 @@ describe('the embedded broker under mutated frames', function () {
   it('keeps its memory within bounds', () => {
     expect(result.residentMibMax).to.be.above(0).and.below(residentMibMax);
   });
+
+  it('ends in order, and starts again on what it has taken', async () => {
+    await broker.shutDown();
+    await broker.start();
+    await createTopic(broker, 'after-the-restart');
+  });
 });

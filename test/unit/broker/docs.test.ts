@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { Broker } from '../../../src/broker/broker.ts';
 import { defaultGroupSettings } from '../../../src/broker/groups/settings.ts';
+import { connectionsWithin } from '../../../src/broker/server/descriptor-limit.ts';
 import { topicConfigs } from '../../../src/broker/topics/topic-configs.ts';
 import { partitionsMax } from '../../../src/broker/topics/topics.ts';
 import { brokerOptionsOf } from '../../../src/broker-program.ts';
@@ -99,6 +100,8 @@ describe('docs/BROKER.md', () => {
     expect(page).to.include(`\`--connections-max\`, ${Number(connectionsMax.default).toLocaleString('en-US')} |`);
     expect(page).to.include(`\`--group-delay-ms\`, ${groupDelayMs.default} |`);
     expect(page).to.include(`\`--compaction-interval-ms\` (${Number(compactionIntervalMs.default) / 1000} s)`);
+    const openFiles = connectionsWithin(4_096, Number(connectionsMax.default)).toLocaleString('en-US');
+    expect(page).to.include(`with \`ulimit -n 4096\` there are at most ${openFiles}.`);
     expect(page).to.include(`partitions of all topics | ${partitionsMax.toLocaleString('en-US')} |`);
     const { sessionTimeoutMinMs, sessionTimeoutMaxMs, newMemberJoinTimeoutMs } = defaultGroupSettings;
     expect(page).to.include(`| ${sessionTimeoutMinMs / 1000} s to ${sessionTimeoutMaxMs / 60_000} min |`);

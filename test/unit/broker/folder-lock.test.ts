@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { FolderInUseError, FolderLock } from '../../../src/broker/folder-lock.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
+import { FakeClock, settled } from '../../support/fake-clock.ts';
 
 const lockFile = fileURLToPath(new URL('../../../src/broker/folder-lock.ts', import.meta.url));
 const clockFile = fileURLToPath(new URL('../../../src/kernel/clock.ts', import.meta.url));
@@ -65,6 +67,45 @@ describe('the lock of a data folder', () => {
     child.kill('SIGKILL');
     await exited;
     await (await FolderLock.take(folder, systemClock)).release();
+  });
+
+  it('is refused while another thread of the process has it, and left to whoever knows that one to have ended', async () => {
+    const script = [
+      // A thread does not have the loader of its process.
+      "import('tsx/esm/api').then(({ register }) => register())",
+      `  .then(() => import(${JSON.stringify(lockFile)}))`,
+      `  .then(({ FolderLock }) => import(${JSON.stringify(clockFile)})`,
+      `    .then(({ systemClock }) => FolderLock.take(${JSON.stringify(folder)}, systemClock, 'the token')))`,
+      "  .then(() => require('node:worker_threads').parentPort.postMessage('taken'));",
+      'setInterval(() => {}, 1000);',
+    ].join('\n');
+    const thread = new Worker(script, { eval: true });
+    try {
+      await once(thread, 'message');
+      expect(await refusalOf(FolderLock.take(folder, systemClock))).to.be.instanceOf(FolderInUseError);
+    } finally {
+      await thread.terminate();
+    }
+    // Nobody else can know that it has ended.
+    expect(await refusalOf(FolderLock.take(folder, systemClock))).to.be.instanceOf(FolderInUseError);
+    await (await FolderLock.take(folder, systemClock, 'the token')).release();
+    expect(await readdir(folder)).to.deep.equal([]);
+  });
+
+  it('is not touched, nor removed, once it is another’s', async () => {
+    const clock = new FakeClock();
+    const lock = await FolderLock.take(folder, clock);
+    const path = join(folder, '.lock');
+    const touchedMs = async () => Math.round((await stat(path)).mtimeMs);
+    await clock.pass(5_000);
+    while ((await touchedMs()) !== clock.nowMs()) await settled();
+    const foreign = JSON.stringify({ pid: 1, started: '', host: 'another-machine', token: 'y' });
+    await writeFile(path, foreign);
+    const before = await touchedMs();
+    await clock.pass(5_000);
+    await lock.release();
+    expect(await touchedMs()).to.equal(before);
+    expect(await readFile(path, 'utf8')).to.equal(foreign);
   });
 
   it('goes to one of many that find a dead owner’s at once', async () => {

@@ -8,7 +8,7 @@ import type { Faults } from '../../server/faults.ts';
 import { type AnswerHints, handler } from '../../server/handler.ts';
 import type { PartitionLog } from '../../storage/partition-log.ts';
 import type { Topic, Topics } from '../../topics/topics.ts';
-import { waitForAppends } from './append-wait.ts';
+import { AppendWait } from './append-wait.ts';
 import { checkLeaderEpoch, partitionOf } from './partition-of.ts';
 
 type FetchRequest = MessageValue<typeof fetchRequest>;
@@ -43,7 +43,8 @@ interface Gathered {
   readonly recordBytes: number;
   /** Something else than waiting is to be told: an error. */
   readonly isUrgent: boolean;
-  readonly logs: readonly PartitionLog[];
+  /** Of the logs that were read. */
+  readonly appends: AppendWait;
 }
 
 /**
@@ -67,13 +68,13 @@ export function fetch({ topics, clock, faults }: Parts) {
         const missing = Math.min(request.minBytes, request.maxBytes) - gathered.recordBytes;
         if (missing <= 0 || gathered.isUrgent || leftMs <= 0 || signal.aborted) return gathered.response;
         gathered.response.release();
-        await waitForAppends(gathered.logs, missing, { timeoutMs: leftMs, clock, signal });
+        await gathered.appends.until(missing, { timeoutMs: leftMs, clock, signal });
       }
     },
   });
 
   async function gather(request: FetchRequest, version: number): Promise<Gathered> {
-    const logs: PartitionLog[] = [];
+    const appends = new AppendWait();
     const room = memory.reserve(wantedBytes(request));
     let left = room.bytes;
     let recordBytes = 0;
@@ -107,16 +108,15 @@ export function fetch({ topics, clock, faults }: Parts) {
               isFirst: recordBytes === 0,
               isolationLevel: request.isolationLevel,
               allocate,
+              appends,
             }),
         );
         const { errorCode } = part;
-        if ('log' in part) {
-          const { log, ...told } = part;
-          logs.push(log);
-          left -= told.records.length;
-          recordBytes += told.records.length;
-          isUrgent ||= 'divergingEpoch' in told;
-          partitions.push({ partitionIndex: wanted.partition, ...told });
+        if ('logStartOffset' in part) {
+          left -= part.records.length;
+          recordBytes += part.records.length;
+          isUrgent ||= 'divergingEpoch' in part;
+          partitions.push({ partitionIndex: wanted.partition, ...part });
         } else {
           isUrgent = true;
           partitions.push({ partitionIndex: wanted.partition, errorCode, highWatermark: -1, records: noRecords });
@@ -127,7 +127,12 @@ export function fetch({ topics, clock, faults }: Parts) {
     room.keep(recordBytes);
     // It waits for no more than it has room for.
     isUrgent ||= room.isShort && recordBytes > 0;
-    return { response: { responses, roomBytes: (count + 1) * partitionBytes, release }, recordBytes, isUrgent, logs };
+    return {
+      response: { responses, roomBytes: (count + 1) * partitionBytes, release },
+      recordBytes,
+      isUrgent,
+      appends,
+    };
   }
 
   async function read(ask: {
@@ -138,6 +143,7 @@ export function fetch({ topics, clock, faults }: Parts) {
     isFirst: boolean;
     isolationLevel: number;
     allocate: (bytes: number) => Buffer;
+    appends: AppendWait;
   }) {
     const { topic, wanted, version, maxBytes, isFirst } = ask;
     if (topic === undefined && version >= topicIdsFrom) {
@@ -145,9 +151,9 @@ export function fetch({ topics, clock, faults }: Parts) {
     }
     const log = partitionOf(topics, topic?.name ?? '', wanted.partition);
     checkLeaderEpoch(topics, wanted.currentLeaderEpoch);
+    ask.appends.note(log);
     const isCommitted = ask.isolationLevel === 1;
     const state = () => ({
-      log,
       highWatermark: log.endOffset,
       lastStableOffset: log.lastStableOffset,
       logStartOffset: log.logStartOffset,

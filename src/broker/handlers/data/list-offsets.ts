@@ -24,10 +24,12 @@ const nowhere: Place = { offset: -1, timestamp: -1, leaderEpoch: -1 };
 /** ListOffsets (key 2): the offset of a place or a time. */
 export function listOffsets({ topics, faults }: { topics: Topics; faults: Faults }) {
   const find = async (log: PartitionLog, timestamp: number, isCommitted: boolean): Promise<Place> => {
-    const at = (offset: number): Place => ({ offset, timestamp: -1, leaderEpoch: topics.leaderEpoch });
     const end = isCommitted ? log.lastStableOffset : log.endOffset;
-    if (timestamp === latest) return at(end);
-    if (timestamp === earliest || timestamp === earliestLocal) return at(log.logStartOffset);
+    if (timestamp === latest) return { offset: end, timestamp: -1, leaderEpoch: topics.leaderEpoch };
+    if (timestamp === earliest || timestamp === earliestLocal) {
+      const offset = log.logStartOffset;
+      return { offset, timestamp: -1, leaderEpoch: log.epochAt(offset) };
+    }
     if (timestamp === latestTiered) return nowhere;
     if (timestamp < 0 && timestamp !== maxTimestamp) {
       throw new KafkaError('UNSUPPORTED_VERSION', `The time ${timestamp} has no meaning here.`);

@@ -48,6 +48,21 @@ describe('the coordinator of groups', () => {
       });
     });
 
+    it('tells a member when no record can be made of its group', async () => {
+      const joined = await rig.join('g', { clientHost: 'h'.repeat(0x8000) });
+      expect((await rig.sync('g', joined, { [joined.memberId]: 'all' })).error).to.equal('UNKNOWN_SERVER_ERROR');
+      expect(rig.log.entries).to.deep.equal([]);
+    });
+
+    it('refuses names that grow too long for its records when they are made of bytes that are no text', async () => {
+      const name = Buffer.alloc(12_000, 0xff).toString();
+      expect((await rig.join(name)).error).to.equal('INVALID_GROUP_ID');
+      expect((await rig.join('g', { groupInstanceId: name })).error).to.equal('INVALID_REQUEST');
+      expect((await rig.join('g', { clientId: name })).error).to.equal('INVALID_REQUEST');
+      expect(await rig.commit(name, 't-0=1')).to.deep.equal(['INVALID_GROUP_ID']);
+      expect(rig.coordinator.list()).to.deep.equal([]);
+    });
+
     it('ends the session of a member that is silent, by itself', async () => {
       const [leader, follower] = await pair('g');
       await rig.clock.pass(sessionMs / 2);
@@ -241,6 +256,20 @@ describe('the coordinator of groups', () => {
       expect(rig.log.told(start)).to.have.members(['g t-0 gone', 'h t-1 gone', 'h t-2 gone']);
       rig.endTransaction(producer, true);
       expect([rig.offsets('g'), rig.offsets('h')]).to.deep.equal([['u-0=2'], []]);
+    });
+
+    it('keeps one of a new topic that got the name while thousands of the old one go', async () => {
+      const partitions = 2_500;
+      rig.topics.set('t', partitions);
+      await rig.commit('g', Array.from({ length: partitions }, (_, partition) => `t-${partition}=1`).join(' '));
+      rig.log.hold();
+      const forgetting = rig.coordinator.forgetTopic('t');
+      const last = `t-${partitions - 1}=7`;
+      const committing = rig.commit('g', last);
+      await rig.log.release();
+      await Promise.all([forgetting, committing]);
+      await rig.restart();
+      expect(rig.offsets('g')).to.deep.equal([last]);
     });
 
     it('removes single ones, but for those of topics that the members read', async () => {

@@ -15,6 +15,7 @@ const log = await PartitionLog.open({
   clock: systemClock,
   logger: quiet,
   flush: 'acks-all',
+  leaderEpoch: 0,
 });
 const print = (what: object): void => {
   writeSync(1, `${JSON.stringify(what)}\n`);

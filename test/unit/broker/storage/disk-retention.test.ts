@@ -5,6 +5,7 @@ import { append, compacted, LogRig, quiet } from './log-rig.ts';
 const log = (name: string, policy: 'compact' | 'delete', times: readonly number[]) => ({
   name,
   config: { cleanupPolicy: { compact: policy === 'compact', delete: policy === 'delete' } },
+  isWritable: true,
   closedSegments: times.map((maxTimestampMs, baseOffset) => ({
     baseOffset,
     bytes: 100,
@@ -33,6 +34,18 @@ describe('retention by the fullness of the disk', () => {
   it('takes the segments of one log in their order, whatever times their records have', () => {
     const logs = [log('a', 'delete', [90, 10]), log('b', 'delete', [50])];
     expect(oldestSegments(logs, 150).map(({ name }) => name)).to.deep.equal(['b', 'a']);
+  });
+
+  it('leaves a log alone whose topic is deleted meanwhile, and goes on when one cannot be deleted from', async () => {
+    const [removed, last] = [await rig.fresh({ segmentBytes: 200 }), await rig.fresh({ segmentBytes: 200 })];
+    for (const each of [removed, last]) for (let index = 0; index < 10; index += 1) append(each, [`value ${index}`]);
+    const broken = {
+      ...log('broken', 'delete', [1]),
+      dropOldestSegment: () => removed.remove().then(() => Promise.reject()),
+    };
+    await freeDisk({ folder: await rig.folder(), logs: [broken, removed, last], usedPercentMax: 0, logger: quiet });
+    expect(last.closedSegments).to.have.length(0);
+    expect(removed.closedSegments).to.not.have.length(0);
   });
 
   it('leaves active segments and compacted topics when the disk may not be used at all', async () => {

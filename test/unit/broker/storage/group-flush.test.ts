@@ -7,12 +7,15 @@ describe('group flush', () => {
   /** A disk whose attempts end when the test says so. */
   class Disk {
     endOffset = 0;
-    readonly attempts: { readonly succeed: () => void; readonly fail: () => void }[] = [];
+    readonly attempts: { readonly succeed: () => void; readonly fail: (syscall: string) => void }[] = [];
 
     readonly sync = (): Promise<number> => {
       const { endOffset } = this;
       return new Promise((resolve, reject) => {
-        this.attempts.push({ succeed: () => resolve(endOffset), fail: () => reject(new Error('EIO')) });
+        this.attempts.push({
+          succeed: () => resolve(endOffset),
+          fail: (syscall) => reject(Object.assign(new Error('EIO'), { syscall })),
+        });
       });
     };
   }
@@ -48,10 +51,27 @@ describe('group flush', () => {
     disk.endOffset = 2;
     const failures = [failureOf(() => flush.upTo(1)), failureOf(() => flush.upTo(2))];
     await settled();
-    disk.attempts[0]!.fail();
+    disk.attempts[0]!.fail('fdatasync');
     expect(await Promise.all(failures)).to.deep.equal(['KAFKA_STORAGE_ERROR', 'KAFKA_STORAGE_ERROR']);
     expect(flush.hasFailed).to.equal(true);
     expect(await failureOf(() => flush.upTo(1))).to.equal('KAFKA_STORAGE_ERROR');
     expect(disk.attempts).to.have.length(1);
+  });
+
+  it('fails only who took part in an attempt that could not open a file', async () => {
+    const disk = new Disk();
+    const flush = new GroupFlush(0, disk.sync);
+    disk.endOffset = 2;
+    const failures = [failureOf(() => flush.upTo(1)), failureOf(() => flush.upTo(2))];
+    await settled();
+    const later = flush.upTo(1);
+    disk.attempts[0]!.fail('open');
+    expect(await Promise.all(failures)).to.deep.equal(['KAFKA_STORAGE_ERROR', 'KAFKA_STORAGE_ERROR']);
+    await settled();
+    expect(flush.hasFailed).to.equal(false);
+    disk.attempts[1]!.succeed();
+    await later;
+    await flush.upTo(2);
+    expect(disk.attempts).to.have.length(2);
   });
 });

@@ -51,8 +51,20 @@ export class LogRig {
     return folder;
   }
 
-  async open(folder: string, config: Partial<LogConfig> = {}, flush: FlushPolicy = 'none'): Promise<PartitionLog> {
-    const options = { folder, config: { ...defaults, ...config }, clock: this.clock, logger: quiet, flush };
+  async open(
+    folder: string,
+    config: Partial<LogConfig> = {},
+    flush: FlushPolicy = 'none',
+    leaderEpoch = 0,
+  ): Promise<PartitionLog> {
+    const options = {
+      folder,
+      config: { ...defaults, ...config },
+      clock: this.clock,
+      logger: quiet,
+      flush,
+      leaderEpoch,
+    };
     const log = await PartitionLog.open(options);
     this.#logs.push(log);
     return log;

@@ -29,6 +29,7 @@ describe('partition log', () => {
       ['a transaction of nobody', 'INVALID_RECORD', () => batchOf(['a'], { isTransactional: true })],
       ['a time set by the client', 'INVALID_TIMESTAMP', () => batchOf(['a'], { isLogAppendTime: true })],
       ['a time beyond all', 'INVALID_TIMESTAMP', () => sealed(changed((batch) => batch.fill(0x7f, 35, 43)))],
+      ['a first time beyond all', 'INVALID_TIMESTAMP', () => sealed(changed((batch) => batch.writeInt8(-128, 27)))],
       ['what is too large', 'MESSAGE_TOO_LARGE', () => batchOf(['a'.repeat(200)]), { maxMessageBytes: 200 }],
       ['what no segment can hold', 'RECORD_LIST_TOO_LARGE', () => batchOf(['a'.repeat(200)]), { segmentBytes: 200 }],
       ['no key on a compacted topic', 'INVALID_RECORD', () => batchOf(['a:1', 'b']), compacted],
@@ -239,6 +240,44 @@ describe('partition log', () => {
     await deleted;
     if (answer instanceof Error) expect(answer).to.include({ error: 'OFFSET_OUT_OF_RANGE' });
     else expect(readHeader((answer as Awaited<typeof reading>).records).baseOffset).to.equal(0);
+  });
+
+  it('looks for times in what is left when segments go meanwhile', async () => {
+    const folder = await rig.folder();
+    const config = { segmentBytes: 120, retentionBytes: 250 };
+    const first = await rig.open(folder, config);
+    for (const timestampMs of [90, 80, 10, 40, 30, 20]) append(first, ['x'.repeat(40)], { timestampMs });
+    await first.close();
+    const log = await rig.open(folder, config);
+    const latest = log.offsetOfMaxTimestamp();
+    const late = log.offsetForTime(35);
+    await log.retain(rig.clock.nowMs());
+    expect(log.logStartOffset).to.be.within(2, 3);
+    expect(await latest).to.include({ offset: 3, timestampMs: 40 });
+    expect(await late).to.include({ offset: 3, timestampMs: 40 });
+  });
+
+  it('ends an epoch where the next one begins to lead, though nothing was appended since', async () => {
+    const folder = await rig.folder();
+    const first = await rig.open(folder, { segmentBytes: 120 }, 'none', 3);
+    expect(first.endOffsetForEpoch(3)).to.deep.equal({ leaderEpoch: 3, endOffset: 0 });
+    const write = (log: typeof first, leaderEpoch: number) => {
+      for (let index = 0; index < 2; index += 1)
+        log.append(batchOf(['x'.repeat(40)]), { leaderEpoch, origin: 'client' });
+    };
+    write(first, 3);
+    await first.close();
+    const second = await rig.open(folder, { segmentBytes: 120 }, 'none', 4);
+    await second.close();
+    const third = await rig.open(folder, { segmentBytes: 120 }, 'none', 5);
+    expect(third.endOffsetForEpoch(3)).to.deep.equal({ leaderEpoch: 3, endOffset: 2 });
+    expect(third.endOffsetForEpoch(4)).to.deep.equal({ leaderEpoch: 3, endOffset: 2 });
+    expect(third.endOffsetForEpoch(5)).to.deep.equal({ leaderEpoch: 5, endOffset: 2 });
+    write(third, 5);
+    await third.close();
+    const last = await rig.open(folder, { segmentBytes: 120 }, 'none', 6);
+    expect([0, 1, 2, 3, 4].map((offset) => last.epochAt(offset))).to.deep.equal([3, 3, 5, 5, 6]);
+    expect(last.endOffsetForEpoch(5)).to.deep.equal({ leaderEpoch: 5, endOffset: 4 });
   });
 
   it('ends reads that are under way when it is closed', async () => {

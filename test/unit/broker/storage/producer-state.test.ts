@@ -127,7 +127,7 @@ describe('producer states', () => {
     states.expire(nowMs);
     expect(states.size).to.equal(2);
     states.expire(nowMs + 1);
-    expect([...states.list()].map(({ producerId }) => producerId)).to.deep.equal([8]);
+    expect([...states.active()].map(({ producerId }) => producerId)).to.deep.equal([8]);
   });
 
   it('come back from their snapshot, and from no bytes that are not one', () => {

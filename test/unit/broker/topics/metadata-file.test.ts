@@ -45,7 +45,7 @@ describe('the metadata file', () => {
   });
 
   it('is read in the format of old, which has no quotas', async () => {
-    await write({ format: 1, quotas: undefined });
+    await write({ format: 1, quotas: undefined, deletedIds: undefined });
     expect(await readMetadata(folder)).to.deep.equal({ ...metadata, quotas: [] });
   });
 
@@ -57,6 +57,8 @@ describe('the metadata file', () => {
       { format: undefined },
       { clusterId: 'short' },
       { epoch: -1 },
+      { deletedIds: 'all' },
+      { deletedIds: ['a'] },
       { nextProducerId: 1.5 },
       { topics: {} },
       { topics: [{ ...topic, name: '..' }] },
