@@ -25,9 +25,8 @@ export function checkBatch(batch: Buffer, config: LogConfig): BatchHeader {
   const header = soundHeader(batch);
   checkSize(header.bytes, config);
   checkClaims(header, config);
-  if (config.cleanupPolicy.compact && header.codec === undefined) {
-    checkKeys(batch.subarray(batchHeaderBytes, header.bytes), header.count);
-  }
+  // Compressed ones stay as they are: a consumer that cannot read one says so.
+  if (header.codec === undefined) checkRecords(batch.subarray(batchHeaderBytes, header.bytes), header.count, config);
   return header;
 }
 
@@ -48,7 +47,7 @@ export function checkCompressedKeys(batch: Buffer, config: LogConfig): Promise<v
   const header = headerOrNone(batch);
   if (header?.codec === undefined || !hasSoundCrc(batch, 0, header.bytes)) return undefined;
   return recordBytes(batch, 0, header, unpackedBytesMax).then(
-    (bytes) => checkKeys(bytes, header.count),
+    (bytes) => checkRecords(bytes, header.count, config),
     (error: unknown) => {
       if (!(error instanceof CodecError)) throw error;
       const name = error.reason === 'too-large' ? 'INVALID_RECORD' : 'CORRUPT_MESSAGE';
@@ -129,10 +128,18 @@ function checkClaims(header: BatchHeader, { messageTimestampType }: LogConfig): 
   }
 }
 
-function checkKeys(bytes: Buffer, count: number): void {
+/** That there are as many as the batch says, numbered without gaps, each with a key where that matters. */
+function checkRecords(bytes: Buffer, count: number, { cleanupPolicy: { compact } }: LogConfig): void {
+  let index = 0;
   try {
-    walkRecords(bytes, count, ({ keyLength }) => {
-      if (keyLength < 0) throw new KafkaError('INVALID_RECORD', 'A compacted topic takes no record without a key.');
+    walkRecords(bytes, count, ({ offsetDelta, keyLength }) => {
+      if (offsetDelta !== index) {
+        throw new KafkaError('INVALID_RECORD', `Record ${index} of a batch has the number ${offsetDelta}.`);
+      }
+      if (compact && keyLength < 0) {
+        throw new KafkaError('INVALID_RECORD', 'A compacted topic takes no record without a key.');
+      }
+      index += 1;
     });
   } catch (error) {
     if (!(error instanceof WireError)) throw error;

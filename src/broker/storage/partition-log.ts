@@ -272,9 +272,10 @@ export class PartitionLog {
   retain(nowMs: number): Promise<DeletedSegments> {
     return this.#inTurn(() => {
       this.#tidy(nowMs);
-      const lastIsExpired = () => expiredCount(this.#segments, this.#limits(nowMs)) === this.#segments.length;
-      if (this.#active.bytes > 0 && lastIsExpired()) this.#roll();
-      return this.#drop(Math.min(expiredCount(this.#segments, this.#limits(nowMs)), this.#segments.length - 1));
+      const limits = () => ({ config: this.#config, logStartOffset: this.#logStartOffset, nowMs });
+      const expired = () => expiredCount(this.#segments, limits());
+      if (this.#active.bytes > 0 && expired() === this.#segments.length) this.#roll();
+      return this.#drop(Math.min(expired(), this.#segments.length - 1));
     });
   }
 
@@ -470,10 +471,6 @@ export class PartitionLog {
       const { baseOffset } = segment;
       this.#options.logger.warn({ err: error, baseOffset }, 'the index of a segment cannot be written');
     }
-  }
-
-  #limits(nowMs: number) {
-    return { config: this.#config, logStartOffset: this.#logStartOffset, nowMs };
   }
 
   #compactionLimits(nowMs: number) {

@@ -31,7 +31,7 @@ describe('nodes without a Kafka', () => {
     return (await node.fetch(`/rpc?key=${key}&value=${value}`, { method: 'POST' })).status;
   }
 
-  async function valueOf(node: NodeProcess, key: string): Promise<unknown> {
+  async function storedUnder(node: NodeProcess, key: string): Promise<unknown> {
     return ((await (await node.fetch(`/rpc?key=${key}`)).json()) as { value?: unknown }).value;
   }
 
@@ -41,7 +41,7 @@ describe('nodes without a Kafka', () => {
     expect(await set(first, 'city', 'Lisboa')).to.equal(200);
     expect(await first.stop()).to.equal(0);
     const again = await (await start()).ready();
-    expect(await valueOf(again, 'city')).to.equal('Lisboa');
+    expect(await storedUnder(again, 'city')).to.equal('Lisboa');
   });
 
   it('lose nothing that was acknowledged when they are killed', async () => {
@@ -49,7 +49,7 @@ describe('nodes without a Kafka', () => {
     for (let index = 0; index < 50; index += 1) expect(await set(first, `k${index}`, `v${index}`)).to.equal(200);
     await first.kill();
     const again = await (await start()).ready();
-    for (let index = 0; index < 50; index += 1) expect(await valueOf(again, `k${index}`)).to.equal(`v${index}`);
+    for (let index = 0; index < 50; index += 1) expect(await storedUnder(again, `k${index}`)).to.equal(`v${index}`);
   });
 
   it('let any Kafka client in', async () => {
@@ -58,7 +58,7 @@ describe('nodes without a Kafka', () => {
     await producer.connect();
     await producer.send({ topic: 'bitacora', messages: [{ key: 'from', value: 'elsewhere' }] });
     await producer.disconnect();
-    await node.until(async () => (await valueOf(node, 'from')) === 'elsewhere');
+    await node.until(async () => (await storedUnder(node, 'from')) === 'elsewhere');
   });
 
   it('share one broker on a machine, also when they are started at once', async () => {
@@ -68,20 +68,20 @@ describe('nodes without a Kafka', () => {
     expect(both.filter(({ output }) => output.includes(`on the broker at localhost:${brokerPort}`))).to.have.length(1);
     const [one, other] = both as [NodeProcess, NodeProcess];
     expect(await set(one, 'shared', 'yes')).to.equal(200);
-    await other.until(async () => (await valueOf(other, 'shared')) === 'yes');
+    await other.until(async () => (await storedUnder(other, 'shared')) === 'yes');
   });
 
   it('serve what they have while the one with the broker is gone, and write again when it is back', async () => {
     const host = await (await start()).ready();
     const guest = await (await start()).ready();
     expect(await set(host, 'kept', 'yes')).to.equal(200);
-    await guest.until(async () => (await valueOf(guest, 'kept')) === 'yes');
+    await guest.until(async () => (await storedUnder(guest, 'kept')) === 'yes');
     await host.kill();
-    expect(await valueOf(guest, 'kept')).to.equal('yes');
+    expect(await storedUnder(guest, 'kept')).to.equal('yes');
     const back = await (await start({ API_PORT: String(host.port) })).ready();
     expect(back.output).to.include('its own broker at');
     await guest.until(async () => (await set(guest, 'new', 'too')) === 200);
-    await back.until(async () => (await valueOf(back, 'new')) === 'too');
+    await back.until(async () => (await storedUnder(back, 'new')) === 'too');
   });
 
   it('tell of their broker in their own metrics', async () => {

@@ -224,7 +224,9 @@ describe('the embedded broker on a disk that is full', () => {
     const config = {
       'segment.bytes': '60000',
       'cleanup.policy': 'compact',
-      'min.cleanable.dirty.ratio': '0.99',
+      // Nothing may be compacted before the files may not grow.
+      'min.compaction.lag.ms': '3600000',
+      'min.cleanable.dirty.ratio': '0.01',
     };
     await createTopic(broker, 'compacted', { config });
     const keys = 15;
@@ -239,7 +241,7 @@ describe('the embedded broker on a disk that is full', () => {
           {
             type: 2,
             name: 'compacted',
-            configEntries: Object.entries({ ...config, 'min.cleanable.dirty.ratio': '0.01' }).map(([name, value]) => ({
+            configEntries: Object.entries({ ...config, 'min.compaction.lag.ms': '0' }).map(([name, value]) => ({
               name,
               value,
             })),

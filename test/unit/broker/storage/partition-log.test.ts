@@ -1,11 +1,18 @@
 import { readdir } from 'node:fs/promises';
 import { expect } from 'chai';
-import { readHeader } from '../../../../src/protocol/record-batch.ts';
+import { readHeader, writeBatch } from '../../../../src/protocol/record-batch.ts';
 import { gzipped, sealed } from './compressed.ts';
 import { append, batchOf, compacted, failureOf, headersOf, LogRig, recordsOf } from './log-rig.ts';
 
 const client = { leaderEpoch: 0, origin: 'client' as const };
 const hourMs = 3_600_000;
+const numbered = (offsetDelta: number) => ({ key: null, value: Buffer.from('a'), timestampMs: 0, offsetDelta });
+
+/** Has a batch say that it holds so many records. */
+function claim(batch: Buffer, count: number): void {
+  batch.writeInt32BE(count - 1, 23);
+  batch.writeInt32BE(count, 57);
+}
 
 describe('partition log', () => {
   const rig = new LogRig();
@@ -25,6 +32,12 @@ describe('partition log', () => {
       ['a base offset', 'INVALID_RECORD', () => batchOf(['a'], { baseOffset: 5 })],
       ['offsets without records', 'INVALID_RECORD', () => batchOf(['a'], { lastOffsetDelta: 1 })],
       ['no records', 'INVALID_RECORD', () => batchOf([])],
+      [
+        'numbers twice',
+        'INVALID_RECORD',
+        () => writeBatch({ records: [numbered(0), numbered(0)], lastOffsetDelta: 1 }),
+      ],
+      ['fewer records than it says', 'CORRUPT_MESSAGE', () => sealed(changed((batch) => claim(batch, 3)))],
       ['a producer without sequence', 'INVALID_RECORD', () => batchOf(['a'], { producerId: 1, producerEpoch: 0 })],
       ['a transaction of nobody', 'INVALID_RECORD', () => batchOf(['a'], { isTransactional: true })],
       ['a time set by the client', 'INVALID_TIMESTAMP', () => batchOf(['a'], { isLogAppendTime: true })],
