@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Reachable } from '../support/kafka/client.ts';
@@ -7,23 +7,24 @@ import { createTopic, freshTopicName } from '../support/kafka/topics.ts';
 import type { Aim, Bench, Measure } from './bench.ts';
 import { KafkaProcess } from './kafka-process.ts';
 import { consumePerf, type ProduceLoad, producePerf } from './perf-tools.ts';
+import { type ProcessUse, useOf } from './process-use.ts';
 import { alternate, ratio } from './rounds.ts';
 
 const rounds = 3;
 /**
- * By size: as many records a round as keep real Kafka busy for about six seconds. With values that are there already the tool takes less of the
+ * By size: as many records a round as keep real Kafka busy for about four seconds. With values that are there already the tool takes less of the
  * processors, and the broker has more to do. What all rounds produced is then fetched.
  */
 const loads = [
-  { name: '100 B', recordBytes: 100, madeUp: 2_000_000, fromFile: 3_000_000 },
-  { name: '1 KB', recordBytes: 1_000, madeUp: 250_000, fromFile: 400_000 },
+  { name: '100 B', recordBytes: 100, madeUp: 1_200_000, fromFile: 2_000_000 },
+  { name: '1 KB', recordBytes: 1_000, madeUp: 160_000, fromFile: 250_000 },
 ];
 /** In the file of values. */
 const valueCount = 1_000;
 /** Enough for Java's compilers to be done with the server's code. */
 const warmUpRecords = 1_500_000;
 /** Far below what either broker can take: how long an acknowledgement takes when nothing queues. */
-const calm = { payload: { recordBytes: 100 }, records: 50_000, rate: 10_000 };
+const calm = { payload: { recordBytes: 100 }, records: 30_000, rate: 10_000 };
 /** As Kafka's default is; the flags of tests have it look for something to compact all the time. */
 const brokerFlags = ['--compaction-interval-ms', '15000'];
 
@@ -50,8 +51,8 @@ export const broker: Bench = {
         ...latency,
         { what: 'start-up: embedded', unit: 'ms', rounds: startup.embedded, aim: { atMost: 500 } },
         { what: 'start-up: Kafka', unit: 'ms', rounds: startup.kafka },
-        ...(await memory('embedded', embedded, { atMost: 150 })),
-        ...(await memory('Kafka', kafka)),
+        ...memory('embedded', useOf(embedded.pid!), { atMost: 150 }),
+        ...memory('Kafka', useOf(kafka.pid)),
       ];
     } finally {
       for (const server of servers) await server.stop();
@@ -70,9 +71,12 @@ async function throughput(
   for (const server of [embedded, kafka]) await createTopic(server, topic);
   const file = join(folder, `values-${recordBytes}`);
   await writeFile(file, values(recordBytes));
-  const produce = (server: Server, records: number, payload: ProduceLoad['payload']) => async () =>
-    (await producePerf(server, { topic, records, payload, rate: -1 })).recordsPerSecond;
-  const consume = (server: Server) => () => consumePerf(server, topic, (madeUp + fromFile) * rounds);
+  const produce = (server: Server, records: number, payload: ProduceLoad['payload']) => () =>
+    observed(server, records, async () => {
+      return (await producePerf(server, { topic, records, payload, rate: -1 })).recordsPerSecond;
+    });
+  const records = (madeUp + fromFile) * rounds;
+  const consume = (server: Server) => () => observed(server, records, () => consumePerf(server, topic, records));
   const made = await alternate(rounds, {
     embedded: produce(embedded, madeUp, { recordBytes }),
     kafka: produce(kafka, madeUp, { recordBytes }),
@@ -89,11 +93,28 @@ async function throughput(
   ];
 }
 
-function compared(what: string, by: Record<'embedded' | 'kafka', number[]>, aim: Aim): Measure[] {
+interface Observed {
+  readonly recordsPerSecond: number;
+  /** Of the server, a record. */
+  readonly processorUs: number;
+}
+
+async function observed({ pid }: Server, records: number, act: () => Promise<number>): Promise<Observed> {
+  const before = useOf(pid!).processorUs;
+  const recordsPerSecond = await act();
+  return { recordsPerSecond, processorUs: (useOf(pid!).processorUs - before) / records };
+}
+
+function compared(what: string, by: Record<'embedded' | 'kafka', Observed[]>, aim: Aim): Measure[] {
+  const rates = (of: Observed[]): number[] => of.map(({ recordsPerSecond }) => recordsPerSecond);
+  const times = (of: Observed[]): number[] => of.map(({ processorUs }) => processorUs);
   return [
-    { what: `${what}: embedded`, unit: 'per second', rounds: by.embedded },
-    { what: `${what}: Kafka`, unit: 'per second', rounds: by.kafka },
-    ratio(`${what}: embedded / Kafka`, by.embedded, by.kafka, aim),
+    { what: `${what}: embedded`, unit: 'per second', rounds: rates(by.embedded) },
+    { what: `${what}: Kafka`, unit: 'per second', rounds: rates(by.kafka) },
+    ratio(`${what}: embedded / Kafka`, rates(by.embedded), rates(by.kafka), aim),
+    { what: `${what}, processor time a record: embedded`, unit: 'µs', rounds: times(by.embedded) },
+    { what: `${what}, processor time a record: Kafka`, unit: 'µs', rounds: times(by.kafka) },
+    ratio(`${what}, processor time a record: Kafka / embedded`, times(by.kafka), times(by.embedded)),
   ];
 }
 
@@ -142,14 +163,9 @@ async function kafkaStartupMs(): Promise<number> {
   return started.startupMs;
 }
 
-/** What the process has in memory after all of this, and the most that it had. Linux tells. */
-async function memory(name: string, { pid }: Server, aim?: { atMost: number }): Promise<Measure[]> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => undefined);
-  if (status === undefined) return [];
-  const megabytes = (field: string): number =>
-    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)![1]) / 1_024;
+function memory(name: string, { residentMb, residentMostMb }: ProcessUse, aim?: Aim): Measure[] {
   return [
-    { what: `resident memory: ${name}`, unit: 'MB', rounds: [megabytes('VmRSS')], ...(aim && { aim }) },
-    { what: `resident memory, most: ${name}`, unit: 'MB', rounds: [megabytes('VmHWM')] },
+    { what: `resident memory: ${name}`, unit: 'MB', rounds: [residentMb], ...(aim && { aim }) },
+    { what: `resident memory, most: ${name}`, unit: 'MB', rounds: [residentMostMb] },
   ];
 }

@@ -50,8 +50,8 @@ function aimText(aim: Aim, unit: Measure['unit']): string {
 }
 
 function inDigits(value: number, unit: Measure['unit']): string {
-  if (unit === 'times') return value.toFixed(value < 10 ? 2 : 1);
-  return value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString('en-US');
+  if (unit === 'times' || value < 100) return value.toFixed(value < 10 ? 2 : 1);
+  return Math.round(value).toLocaleString('en-US');
 }
 
 /** Columns of text to the left, columns of numbers to the right. */
