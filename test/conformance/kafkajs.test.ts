@@ -14,7 +14,7 @@ import { plugCodecsIn } from '../support/conformance/kafkajs-codecs.ts';
 import { freshTopic } from '../support/conformance/topics.ts';
 import { until } from '../support/conformance/until.ts';
 import { kafkajsClient } from '../support/kafka/client.ts';
-import { freshTopicName } from '../support/kafka/topics.ts';
+import { freshTopicName, keepsOldRecords } from '../support/kafka/topics.ts';
 
 const { CompressionTypes, ConfigResourceTypes, Partitioners } = kafkajs;
 
@@ -118,7 +118,7 @@ conformance('kafkajs', (suite) => {
     }
 
     suite.test('keep key, value, headers, time and place', async () => {
-      const topic = await freshTopic(suite, 'parts', { partitions: 3 });
+      const topic = await freshTopic(suite, 'parts', { partitions: 3, config: keepsOldRecords });
       const producer = await producerOf();
       await producer.send({
         topic,
@@ -492,7 +492,7 @@ conformance('kafkajs', (suite) => {
     });
 
     suite.test('tell the offsets of a topic, at its ends and by time', async () => {
-      const topic = await freshTopic(suite, 'offsets');
+      const topic = await freshTopic(suite, 'offsets', { config: keepsOldRecords });
       const producer = await producerOf();
       const messages = Array.from({ length: 10 }, (_, i) => ({
         value: `${i}`,

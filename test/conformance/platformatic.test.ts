@@ -12,7 +12,7 @@ import {
 import { freshTopic } from '../support/conformance/topics.ts';
 import { until } from '../support/conformance/until.ts';
 import { orSkip } from '../support/kafka/kafka.ts';
-import { freshTopicName } from '../support/kafka/topics.ts';
+import { freshTopicName, keepsOldRecords } from '../support/kafka/topics.ts';
 
 /** Of ListOffsets. */
 const latest = -1n;
@@ -111,7 +111,7 @@ conformance('@platformatic/kafka', (suite) => {
   }
 
   suite.test('keeps key, value, headers, time and place', async () => {
-    const topic = await freshTopic(suite, 'plt-parts', { partitions: 3 });
+    const topic = await freshTopic(suite, 'plt-parts', { partitions: 3, config: keepsOldRecords });
     const message = { topic, partition: 2, key: 'k', value: 'v', timestamp: 1_700_000_000_001n, headers: { a: 'b' } };
     await producerOf().send({ messages: [message] });
     const [record] = await firstRecords(topic, 1);
@@ -278,7 +278,7 @@ conformance('@platformatic/kafka', (suite) => {
   });
 
   suite.test('finds offsets, deletes records and measures partitions', async () => {
-    const topic = await freshTopic(suite, 'plt-find');
+    const topic = await freshTopic(suite, 'plt-find', { config: keepsOldRecords });
     const messages = numbered(topic, 10).map((each, i) => ({
       ...each,
       timestamp: 1_700_000_000_000n + BigInt(i * 1000),

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { CliProcess, failureOf, outputOf } from '../../support/cli-process.ts';
 import { type Kafka, kafkaName, sharedKafka } from '../../support/kafka/kafka.ts';
-import { createTopic, freshTopicName, produceRaw } from '../../support/kafka/topics.ts';
+import { createTopic, freshTopicName, keepsOldRecords, produceRaw } from '../../support/kafka/topics.ts';
 
 interface Details {
   readonly state: string;
@@ -24,7 +24,7 @@ describe(`bitacora groups on ${kafkaName}`, function () {
   beforeEach(async () => {
     topic = freshTopicName('cli-groups');
     group = freshTopicName('cli-group');
-    await createTopic(kafka, topic, { partitions: 2 });
+    await createTopic(kafka, topic, { partitions: 2, config: keepsOldRecords });
     const records = [0, 1, 2, 3].map((i) => ({ value: `v${i}`, partition: 0, timestamp: String(day + i * 1_000) }));
     await produceRaw(kafka, topic, [...records, { value: 'other', partition: 1, timestamp: String(day) }]);
   });

@@ -4,7 +4,14 @@ import { expect } from 'chai';
 import { CliProcess, failureOf, outputOf, runCli } from '../../support/cli-process.ts';
 import { type Kafka, kafkaName, sharedKafka } from '../../support/kafka/kafka.ts';
 import { kafkaTools } from '../../support/kafka/tools.ts';
-import { abortedTransaction, createTopic, freshTopicName, produceRaw, rawRecords } from '../../support/kafka/topics.ts';
+import {
+  abortedTransaction,
+  createTopic,
+  freshTopicName,
+  keepsOldRecords,
+  produceRaw,
+  rawRecords,
+} from '../../support/kafka/topics.ts';
 
 describe(`bitacora produce and consume on ${kafkaName}`, function () {
   this.timeout(120_000);
@@ -17,7 +24,7 @@ describe(`bitacora produce and consume on ${kafkaName}`, function () {
 
   beforeEach(async () => {
     topic = freshTopicName('cli-records');
-    await createTopic(kafka, topic, { partitions: 3 });
+    await createTopic(kafka, topic, { partitions: 3, config: keepsOldRecords });
   });
 
   const produce = (argv: readonly string[], input: string | Buffer): Promise<string> =>
@@ -102,7 +109,7 @@ describe(`bitacora produce and consume on ${kafkaName}`, function () {
       },
     ]);
     const copy = freshTopicName('cli-copy');
-    await createTopic(kafka, copy, { partitions: 3 });
+    await createTopic(kafka, copy, { partitions: 3, config: keepsOldRecords });
     const json = await consume('--format', 'json');
     expect(json.split('\n')).to.include(
       `{"topic":"${topic}","partition":0,"offset":0,"timestamp":1700000000000,"key":"a","value":{"base64":"/wo="},"headers":{"h":"ü"}}`,

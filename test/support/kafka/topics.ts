@@ -23,6 +23,9 @@ export interface TopicOptions {
   config?: Record<string, string>;
 }
 
+/** For topics whose test writes old timestamps: by default a week is kept, and Kafka first looks 30 s after its start. */
+export const keepsOldRecords = { 'retention.ms': '-1' };
+
 /** A topic name, or group id, that no other test and no other run uses. */
 export function freshTopicName(prefix: string): string {
   return `${PREFIX}-${prefix}-${randomUUID()}`;
