@@ -36,6 +36,65 @@ export interface Store {
   tombstoneRetentionMs: number;
 }
 
+/** A store that also keeps its keys in order, and tells where its memory goes. */
+export interface OrderedStore extends Store {
+  /**
+   * One step of putting the keys in order, of less than a millisecond or so; true when they are. To be called after
+   * everything has been read, because keys that come later each cost a search; until then they are in no order, and while it
+   * is under way sweeps drop nothing. Always true when the store keeps no order. `clear` undoes it.
+   */
+  buildIndex(): boolean;
+
+  /** Whether `scan` may be called. */
+  readonly isOrdered: boolean;
+
+  /**
+   * A page of the live values by `nowMs` with keys in `range`, in byte order of the keys, lower first.
+   *
+   * A page is what the store holds at the moment of the call. A scan of several pages is not of one moment, but it neither
+   * misses nor repeats a key: one that is live from the first page to the last comes exactly once, with the value it has when
+   * its page is made; one that comes or goes meanwhile comes once or not at all. No page is long: it ends at `limit` values, at
+   * some mebibytes, or after some thousand entries that are not live, so it may be empty and yet not the last.
+   */
+  scan(range: KeyRange, nowMs: number): ScanPage;
+
+  readonly memory: StoreMemory;
+}
+
+/** Keys that meet every bound given. */
+export interface KeyRange {
+  readonly prefix?: Buffer | undefined;
+  /** The least key. */
+  readonly from?: Buffer | undefined;
+  /** Less than this. */
+  readonly to?: Buffer | undefined;
+  /** Greater than this: what the page before said. */
+  readonly after?: Buffer | undefined;
+  /** Values in a page; 1 or more. */
+  readonly limit: number;
+}
+
+export interface ScanPage {
+  readonly entries: readonly (readonly [key: Buffer, value: StoredValue])[];
+  /** The `after` of the next page; undefined: this is the last. */
+  readonly after: Buffer | undefined;
+}
+
+/** Where the memory is, in bytes. The sum is what the store has asked for. */
+export interface StoreMemory {
+  /** From hashes to ids. */
+  readonly tableBytes: number;
+  /** From ids to entries. */
+  readonly referenceBytes: number;
+  /** Entries of values and tombstones. */
+  readonly liveBytes: number;
+  /** Entries that were overwritten or dropped, until compaction gets to them. */
+  readonly deadBytes: number;
+  /** Not written to yet. */
+  readonly unusedBytes: number;
+  readonly indexBytes: number;
+}
+
 /**
  * A record where it lies in a buffer: the key is `buffer[keyStart, keyEnd)`, the value `buffer[valueStart, valueEnd)`. The
  * caller may use one view for record after record, because making a Buffer for each key and value costs a fifth of a replay.

@@ -1,0 +1,104 @@
+import type { Keys } from './entries.ts';
+
+/** Up to this many ids are sorted by insertion. */
+const smallMax = 16;
+/** Words are looked at, or read, in this number between two yields; 0.1 to 0.5 ms. */
+const stepsPerYield = 2_048;
+const wordBytes = 3;
+
+/**
+ * Sorts ids by key, and yields now and then: what is between two yields takes less than a millisecond. No key may change or go
+ * meanwhile; where it lies may.
+ *
+ * Multikey quicksort (Bentley and Sedgewick) with a word of each key at hand: ids are parted by the word at one depth, and
+ * those that have it in common go on with the word after it. The arena is read once for each word of a key, not once for
+ * each comparison, which is what sorting by comparing would be all about: each read is a cache miss.
+ */
+export function* sortByKey(ids: Uint32Array, keys: Keys): Generator<void, void> {
+  const words = new Uint32Array(ids.length);
+  // Ranges still to be sorted, four numbers each: start, end, depth, whether their words are at hand.
+  const ranges: number[] = [0, ids.length, 0, 0];
+  let steps = 0;
+  let random = 1;
+  while (ranges.length > 0) {
+    const hasWords = ranges.pop()! === 1;
+    const depth = ranges.pop()!;
+    const end = ranges.pop()!;
+    const start = ranges.pop()!;
+    if (end - start <= smallMax) {
+      sortSmall(ids, start, end, keys);
+      steps += (end - start) * 4;
+      if (steps >= stepsPerYield) {
+        steps = 0;
+        yield;
+      }
+      continue;
+    }
+    if (!hasWords) {
+      for (let i = start; i < end; i += 1) {
+        words[i] = keys.wordAt(ids[i]!, depth);
+        steps += 1;
+        if (steps >= stepsPerYield) {
+          steps = 0;
+          yield;
+        }
+      }
+    }
+    // The middle one of three, picked so that nobody's keys can be laid out against it.
+    random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0;
+    const spread = end - start;
+    const pivot = middleOf(
+      words[start + (random % spread)]!,
+      words[start + ((random >>> 8) % spread)]!,
+      words[start + ((random >>> 16) % spread)]!,
+    );
+    let lessEnd = start;
+    let greaterStart = end;
+    for (let i = start; i < greaterStart; ) {
+      const word = words[i]!;
+      if (word === pivot) {
+        i += 1;
+      } else if (word < pivot) {
+        swap(ids, i, lessEnd);
+        swap(words, i, lessEnd);
+        lessEnd += 1;
+        i += 1;
+      } else {
+        greaterStart -= 1;
+        swap(ids, i, greaterStart);
+        swap(words, i, greaterStart);
+      }
+      // Words at hand are cheap to look at.
+      steps += 0.125;
+      if (steps >= stepsPerYield) {
+        steps = 0;
+        yield;
+      }
+    }
+    ranges.push(start, lessEnd, depth, 1, greaterStart, end, depth, 1);
+    // A key that ends within the word is the only one of its kind.
+    if ((pivot & 0xff) === wordBytes) ranges.push(lessEnd, greaterStart, depth + wordBytes, 0);
+  }
+}
+
+function sortSmall(ids: Uint32Array, start: number, end: number, keys: Keys): void {
+  for (let i = start + 1; i < end; i += 1) {
+    const id = ids[i]!;
+    let at = i;
+    while (at > start && keys.compareIds(ids[at - 1]!, id) > 0) {
+      ids[at] = ids[at - 1]!;
+      at -= 1;
+    }
+    ids[at] = id;
+  }
+}
+
+function middleOf(a: number, b: number, c: number): number {
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+}
+
+function swap(row: Uint32Array, i: number, j: number): void {
+  const held = row[i]!;
+  row[i] = row[j]!;
+  row[j] = held;
+}

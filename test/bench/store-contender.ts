@@ -1,0 +1,184 @@
+import type { RecordView, ScanPage, Store } from '../../src/store/store.ts';
+import { built } from './built.ts';
+import { taskOf, tell } from './contender.ts';
+
+export interface StoreTask {
+  readonly contender: 'arena' | 'arena, ordered' | 'MapStore' | 'JS Map';
+  readonly keys: number;
+  readonly valueBytes: number;
+}
+
+export interface StoreFigures {
+  /** Resident memory that filling took. */
+  readonly bytesPerKey: number;
+  readonly insertsPerSecond: number;
+  readonly getsPerSecond: number;
+  readonly overwritesPerSecond: number;
+  /** Of any one call of `put`, new keys and overwrites; the second is what a put of the arena took at most while it compacted. */
+  readonly longestInsertMs: number;
+  readonly longestOverwriteMs: number;
+  /** Part of the entries' memory that overwriting left unusable. */
+  readonly deadPart: number;
+  /** NaN without an index. */
+  readonly indexBytesPerKey: number;
+  readonly indexMs: number;
+  readonly longestIndexStepMs: number;
+  readonly scannedPerSecond: number;
+}
+
+const { contender, keys, valueBytes } = taskOf<StoreTask>();
+const keyBytes = 15;
+const recordBytes = keyBytes + valueBytes + 7;
+const batchRecords = 5_000;
+const probes = 1_000_000;
+const pageKeys = 1_000;
+const retentionMs = 86_400_000;
+/** A prime, so that strides of it come past every key. */
+const stride = 7_368_787;
+
+type Put = (record: RecordView) => unknown;
+
+/** Digits of `index`, to the right of a key of zeros. */
+function layKey(buffer: Buffer, start: number, index: number): void {
+  for (let at = start + keyBytes - 1, rest = index; at >= start + 4; at -= 1) {
+    buffer[at] = 48 + (rest % 10);
+    rest = Math.floor(rest / 10);
+  }
+}
+
+const batch = Buffer.alloc(batchRecords * recordBytes, 'v');
+for (let i = 0; i < batchRecords; i += 1) batch.write('key-', i * recordBytes, 'latin1');
+const record: RecordView = {
+  buffer: batch,
+  keyStart: 0,
+  keyEnd: 0,
+  valueStart: 0,
+  valueEnd: 0,
+  partition: 0,
+  offset: 0,
+  timestampMs: 0,
+  expiresAtMs: undefined,
+  contentType: undefined,
+};
+
+/** Puts records as the replica does, from batches, whose making is not part of the time. */
+function putAll(put: Put, count: number, keyOf: (i: number) => number, firstOffset: number) {
+  let elapsedMs = 0;
+  let longestMs = 0;
+  for (let done = 0; done < count; done += batchRecords) {
+    for (let i = 0; i < batchRecords; i += 1) layKey(batch, i * recordBytes, keyOf(done + i));
+    const startedMs = performance.now();
+    let beforeMs = startedMs;
+    for (let i = 0; i < batchRecords; i += 1) {
+      record.keyStart = i * recordBytes;
+      record.keyEnd = record.keyStart + keyBytes;
+      record.valueStart = record.keyEnd + 3;
+      record.valueEnd = record.valueStart + valueBytes;
+      record.offset = firstOffset + done + i;
+      record.timestampMs = 1_760_000_000_000 + done + i;
+      put(record);
+      // Every eighth is timed, with the seven before it: the clock is not free.
+      if ((i & 7) === 7) {
+        const nowMs = performance.now();
+        if (nowMs - beforeMs > longestMs) longestMs = nowMs - beforeMs;
+        beforeMs = nowMs;
+      }
+    }
+    elapsedMs += performance.now() - startedMs;
+  }
+  return { perSecond: (count * 1_000) / elapsedMs, longestMs };
+}
+
+const wanted = Buffer.from('key-00000000000');
+
+function getMany(get: (key: Buffer) => unknown): number {
+  const startedMs = performance.now();
+  for (let i = 0; i < probes; i += 1) {
+    layKey(wanted, 0, (i * stride + 1) % keys);
+    if (get(wanted) === undefined) throw new Error(`${wanted} is not there`);
+  }
+  return (probes * 1_000) / (performance.now() - startedMs);
+}
+
+function residentBytes(): number {
+  for (let i = 0; i < 3; i += 1) globalThis.gc?.();
+  return process.memoryUsage.rss();
+}
+
+async function makeStore() {
+  if (contender === 'MapStore') {
+    const { MapStore } = await built<typeof import('../../src/store/map-store.ts')>('store/map-store.js');
+    return { store: new MapStore(retentionMs), arena: undefined };
+  }
+  const { ArenaStore } = await built<typeof import('../../src/store/arena-store.ts')>('store/arena-store.js');
+  const { keyHash } = await built<typeof import('../../src/store/key-hash.ts')>('store/key-hash.js');
+  const ordered = contender === 'arena, ordered';
+  const store = new ArenaStore({ tombstoneRetentionMs: retentionMs, hash: keyHash([0x1234, 0x5678]), ordered });
+  return { store, arena: store };
+}
+
+/** What people do without a store: strings to objects. */
+function makeMap(): { put: Put; get: (key: Buffer) => unknown } {
+  const map = new Map<string, { value: Buffer; offset: number; timestampMs: number }>();
+  return {
+    put: ({ buffer, keyStart, keyEnd, valueStart, valueEnd, offset, timestampMs }) => {
+      const value = Buffer.from(buffer.subarray(valueStart, valueEnd));
+      return map.set(buffer.toString('latin1', keyStart, keyEnd), { value, offset, timestampMs });
+    },
+    get: (key) => map.get(key.toString('latin1')),
+  };
+}
+
+const emptyBytes = residentBytes();
+const { store, arena } = contender === 'JS Map' ? { store: undefined, arena: undefined } : await makeStore();
+const { put, get } = store === undefined ? makeMap() : putAndGet(store);
+const inserts = putAll(put, keys, (i) => i, 0);
+const bytesPerKey = (residentBytes() - emptyBytes) / keys;
+const getsPerSecond = getMany(get);
+
+let [indexMs, longestIndexStepMs, scannedPerSecond, indexBytesPerKey] = [
+  Number.NaN,
+  Number.NaN,
+  Number.NaN,
+  Number.NaN,
+];
+if (arena !== undefined && contender === 'arena, ordered') {
+  [indexMs, longestIndexStepMs] = [0, 0];
+  for (let isBuilt = false; !isBuilt; ) {
+    const startedMs = performance.now();
+    isBuilt = arena.buildIndex();
+    const stepMs = performance.now() - startedMs;
+    indexMs += stepMs;
+    longestIndexStepMs = Math.max(longestIndexStepMs, stepMs);
+  }
+  indexBytesPerKey = (residentBytes() - emptyBytes) / keys - bytesPerKey;
+  const startedMs = performance.now();
+  let [scanned, after] = [0, undefined as Buffer | undefined];
+  do {
+    const page: ScanPage = arena.scan({ after, limit: pageKeys }, 0);
+    scanned += page.entries.length;
+    after = page.after;
+  } while (after !== undefined && scanned < probes);
+  scannedPerSecond = (scanned * 1_000) / (performance.now() - startedMs);
+}
+
+const overwrites = putAll(put, Math.min(keys, 2_000_000), (i) => (i * stride) % keys, keys);
+const { liveBytes = 1, deadBytes = 0 } = arena?.memory ?? {};
+
+tell({
+  bytesPerKey,
+  insertsPerSecond: inserts.perSecond,
+  getsPerSecond,
+  overwritesPerSecond: overwrites.perSecond,
+  longestInsertMs: inserts.longestMs,
+  longestOverwriteMs: overwrites.longestMs,
+  deadPart: deadBytes / (liveBytes + deadBytes),
+  indexBytesPerKey,
+  indexMs,
+  longestIndexStepMs,
+  scannedPerSecond,
+} satisfies StoreFigures);
+
+function putAndGet(store: Store): { put: Put; get: (key: Buffer) => unknown } {
+  return { put: (record) => store.put(record), get: (key) => store.get(key, 0)?.latin1 };
+}
