@@ -1,7 +1,6 @@
-import type { Chunk } from './chunk-arena.ts';
 import { copyBytes } from './chunk-arena.ts';
 import { Compactor } from './compactor.ts';
-import { Entries } from './entries.ts';
+import { Entries, EntryWalk } from './entries.ts';
 import { type EntryCursor, entryBytes, markDead, writeEntry } from './entry-layout.ts';
 import type { KeyHash } from './key-hash.ts';
 import { sortByKey } from './key-sort.ts';
@@ -46,7 +45,8 @@ class Found implements StoredValue {
   readonly contentType: string | undefined;
   readonly latin1: string;
 
-  constructor({ bytes }: Chunk, entry: EntryCursor) {
+  constructor(entry: EntryCursor) {
+    const { bytes } = entry.chunk;
     const { droppableAtMs, contentTypeStart, contentTypeEnd } = entry;
     this.partition = entry.partition;
     this.offset = entry.offset;
@@ -78,7 +78,7 @@ export class ArenaStore implements OrderedStore {
   readonly #index: OrderedIndex | undefined;
   #isIndexed = false;
   #building: Generator<void, void> | undefined;
-  #sweptTo = 0;
+  readonly #swept: EntryWalk;
   /** A view of the buffer that the last record came in: there are many records to a buffer. */
   #source: DataView = emptyView;
   #sourceBuffer: Buffer = empty;
@@ -90,10 +90,11 @@ export class ArenaStore implements OrderedStore {
   constructor({ tombstoneRetentionMs, hash, ordered, sizes = nodeSizes }: ArenaStoreOptions) {
     this.tombstoneRetentionMs = tombstoneRetentionMs;
     this.#hash = hash;
-    this.#entries = new Entries(sizes.chunkBytes);
+    this.#entries = new Entries(sizes.chunkBytes, ordered);
     this.#table = new KeyTable(this.#entries, sizes.segmentSlots);
     this.#index = ordered ? new OrderedIndex(this.#entries, sizes.leafIds) : undefined;
-    this.#compactor = new Compactor(this.#entries.arena, (...moved) => this.#relocate(...moved));
+    this.#compactor = new Compactor(this.#entries, (reference, entry) => this.#relocate(reference, entry));
+    this.#swept = new EntryWalk(this.#entries);
   }
 
   get size(): StoreSize {
@@ -109,11 +110,10 @@ export class ArenaStore implements OrderedStore {
     const { capacityBytes, usedBytes, deadBytes } = this.#entries.arena;
     return {
       tableBytes: this.#table.bytes,
-      referenceBytes: this.#entries.bytes,
       liveBytes: usedBytes - deadBytes,
       deadBytes,
       unusedBytes: capacityBytes - usedBytes,
-      indexBytes: this.#index?.bytes ?? 0,
+      indexBytes: this.#index === undefined ? 0 : this.#index.bytes + this.#entries.idBytes,
     };
   }
 
@@ -123,10 +123,10 @@ export class ArenaStore implements OrderedStore {
   }
 
   look(key: Buffer, nowMs: number): StoredValue | 'absent' | undefined {
-    const id = this.#table.find(this.#hash(key, 0, key.length), key, 0, key.length);
-    if (id < 0) return undefined;
-    const entry = this.#entries.read(id);
-    return entry.isLive(nowMs) ? new Found(this.#entries.chunkOf(id), entry) : 'absent';
+    const reference = this.#table.find(this.#hash(key, 0, key.length), key, 0, key.length);
+    if (reference === 0) return undefined;
+    const entry = this.#entries.read(reference);
+    return entry.isLive(nowMs) ? new Found(entry) : 'absent';
   }
 
   put(record: RecordView): boolean {
@@ -152,8 +152,7 @@ export class ArenaStore implements OrderedStore {
     this.#index?.clear();
     this.#isIndexed = false;
     this.#building = undefined;
-    this.#entries.keepsFreeIds = false;
-    this.#sweptTo = 0;
+    this.#swept.restart();
     this.#values = 0;
     this.#tombstones = 0;
     this.#keyBytes = 0;
@@ -161,11 +160,8 @@ export class ArenaStore implements OrderedStore {
   }
 
   *entries(nowMs: number): IterableIterator<[key: Buffer, value: StoredValue]> {
-    for (let id = 0; id < this.#entries.idEnd; id += 1) {
-      if (this.#entries.referenceOf(id) === 0) continue;
-      const entry = this.#entries.read(id);
-      if (entry.isLive(nowMs)) yield this.#pairOf(id, entry);
-    }
+    const walk = new EntryWalk(this.#entries);
+    while (walk.step()) if (walk.entry.isLive(nowMs)) yield pairOf(walk.entry);
   }
 
   get isOrdered(): boolean {
@@ -177,7 +173,6 @@ export class ArenaStore implements OrderedStore {
     this.#building ??= this.#build(this.#index);
     if (!this.#building.next().done) return false;
     this.#building = undefined;
-    this.#entries.keepsFreeIds = false;
     this.#isIndexed = true;
     return true;
   }
@@ -190,13 +185,12 @@ export class ArenaStore implements OrderedStore {
     const entries: [Buffer, StoredValue][] = [];
     let [passed, bytes] = [0, 0];
     for (const id of this.#index.from(first, 0, first.length)) {
-      const entry = this.#entries.read(id);
-      const { bytes: own } = this.#entries.chunkOf(id);
-      const key = own.subarray(entry.keyStart, entry.keyEnd);
+      const entry = this.#entries.read(this.#entries.referenceOf(id));
+      const key = entry.chunk.bytes.subarray(entry.keyStart, entry.keyEnd);
       if (!startsWith(key, prefix) || (to !== undefined && Buffer.compare(key, to) >= 0)) break;
       if (isAfter && key.equals(after)) continue;
       if (entry.isLive(nowMs)) {
-        const pair = this.#pairOf(id, entry);
+        const pair = pairOf(entry);
         entries.push(pair);
         bytes += key.length + pair[1].latin1.length;
       } else {
@@ -209,34 +203,32 @@ export class ArenaStore implements OrderedStore {
     return { entries, after: undefined };
   }
 
-  #pairOf(id: number, entry: EntryCursor): [key: Buffer, value: StoredValue] {
-    const chunk = this.#entries.chunkOf(id);
-    return [Buffer.from(chunk.bytes.subarray(entry.keyStart, entry.keyEnd)), new Found(chunk, entry)];
-  }
-
   #write(record: RecordView, isTombstone: boolean, droppableAtMs: number | undefined): boolean {
     const { buffer, keyStart, keyEnd } = record;
     const entries = this.#entries;
     const hash = this.#hash(buffer, keyStart, keyEnd);
-    const id = this.#table.find(hash, buffer, keyStart, keyEnd);
-    if (id >= 0) {
-      const old = entries.read(id);
+    const oldReference = this.#table.find(hash, buffer, keyStart, keyEnd);
+    let id = -1;
+    if (oldReference !== 0) {
+      const old = entries.read(oldReference);
       // Another partition's record always gives way.
       if (old.partition === record.partition && old.offset >= record.offset) return false;
+      id = old.id;
     }
-    const bytes = entryBytes(record, isTombstone, droppableAtMs);
+    const bytes = entryBytes(record, isTombstone, droppableAtMs, entries.hasIds);
     const reference = entries.arena.reserve(bytes);
-    const position = entries.arena.positionOf(reference);
-    const chunk = entries.arena.chunkOf(reference);
-    writeEntry(chunk, position, record, this.#sourceOf(buffer), isTombstone, droppableAtMs);
-    if (id >= 0) {
-      this.#giveUp(id);
-      entries.move(id, reference);
+    if (oldReference === 0) {
+      this.#table.add(hash, reference);
+      if (entries.hasIds) id = entries.addId(reference, this.#building !== undefined);
     } else {
-      const newId = entries.add(reference);
-      this.#table.add(hash, newId);
-      if (this.#isIndexed) this.#index?.add(newId, buffer, keyStart, keyEnd);
+      this.#giveUp(oldReference);
+      this.#table.move(hash, oldReference, reference);
+      if (entries.hasIds) entries.moveId(id, reference);
     }
+    const chunk = entries.arena.chunkOf(reference);
+    const position = entries.arena.positionOf(reference);
+    writeEntry(chunk, position, record, this.#sourceOf(buffer), isTombstone, droppableAtMs, id);
+    if (oldReference === 0 && this.#isIndexed) this.#index?.add(id, buffer, keyStart, keyEnd);
     this.#keyBytes += keyEnd - keyStart;
     if (isTombstone) {
       this.#tombstones += 1;
@@ -256,11 +248,9 @@ export class ArenaStore implements OrderedStore {
     return this.#source;
   }
 
-  /** Counts the entry of `id` out and gives up its memory. Answers how much that is. */
-  #giveUp(id: number): number {
-    const { arena } = this.#entries;
-    const reference = this.#entries.referenceOf(id);
-    const { isTombstone, keyStart, keyEnd, valueStart, valueEnd, bytes } = this.#entries.read(id);
+  /** Counts the entry out and gives up its memory. Answers how much that is. */
+  #giveUp(reference: number): number {
+    const { isTombstone, keyStart, keyEnd, valueStart, valueEnd, bytes } = this.#entries.read(reference);
     this.#keyBytes -= keyEnd - keyStart;
     if (isTombstone) {
       this.#tombstones -= 1;
@@ -268,41 +258,37 @@ export class ArenaStore implements OrderedStore {
       this.#values -= 1;
       this.#valueBytes -= valueEnd - valueStart;
     }
+    this.#release(reference, bytes);
+    return bytes;
+  }
+
+  #release(reference: number, bytes: number): void {
+    const { arena } = this.#entries;
     markDead(arena.chunkOf(reference), arena.positionOf(reference));
     arena.release(reference, bytes);
-    return bytes;
   }
 
   #dropSome(nowMs: number, entriesMax: number): void {
     for (let looked = 0; looked < entriesMax; looked += 1) {
-      if (this.#sweptTo >= this.#entries.idEnd) {
-        this.#sweptTo = 0;
-        return;
-      }
-      const id = this.#sweptTo;
-      this.#sweptTo += 1;
-      if (this.#entries.referenceOf(id) !== 0 && this.#entries.read(id).droppableAtMs <= nowMs) this.#drop(id);
+      if (!this.#swept.step()) return;
+      if (this.#swept.entry.droppableAtMs <= nowMs) this.#drop(this.#swept.reference, this.#swept.entry);
     }
   }
 
-  #drop(id: number): void {
-    const { keyStart, keyEnd } = this.#entries.read(id);
-    const { bytes } = this.#entries.chunkOf(id);
-    this.#table.remove(this.#hash(bytes, keyStart, keyEnd), id);
-    if (this.#isIndexed) this.#index?.remove(bytes, keyStart, keyEnd);
-    this.#compactor.owe(this.#giveUp(id));
-    this.#entries.remove(id);
+  #drop(reference: number, { chunk, keyStart, keyEnd, id }: EntryCursor): void {
+    this.#table.remove(this.#hash(chunk.bytes, keyStart, keyEnd), reference);
+    if (this.#isIndexed) this.#index?.remove(chunk.bytes, keyStart, keyEnd);
+    if (this.#entries.hasIds) this.#entries.removeId(id);
+    this.#compactor.owe(this.#giveUp(reference));
   }
 
-  #relocate(from: Chunk, reference: number, entry: EntryCursor): void {
+  #relocate(reference: number, { chunk, keyStart, keyEnd, bytes, id }: EntryCursor): void {
     const { arena } = this.#entries;
-    const hash = this.#hash(from.bytes, entry.keyStart, entry.keyEnd);
-    const id = this.#table.find(hash, from.bytes, entry.keyStart, entry.keyEnd);
-    const moved = arena.reserve(entry.bytes);
-    copyBytes(arena.chunkOf(moved), arena.positionOf(moved), from.view, arena.positionOf(reference), entry.bytes);
-    this.#entries.move(id, moved);
-    markDead(from, arena.positionOf(reference));
-    arena.release(reference, entry.bytes);
+    const moved = arena.reserve(bytes);
+    copyBytes(arena.chunkOf(moved), arena.positionOf(moved), chunk.view, arena.positionOf(reference), bytes);
+    this.#table.move(this.#hash(chunk.bytes, keyStart, keyEnd), reference, moved);
+    if (this.#entries.hasIds) this.#entries.moveId(id, moved);
+    this.#release(reference, bytes);
   }
 
   /**
@@ -311,7 +297,6 @@ export class ArenaStore implements OrderedStore {
    */
   *#build(index: OrderedIndex): Generator<void, void> {
     const entries = this.#entries;
-    entries.keepsFreeIds = true;
     const idEnd = entries.idEnd;
     const ids = new Uint32Array(this.#values + this.#tombstones);
     let count = 0;
@@ -325,8 +310,8 @@ export class ArenaStore implements OrderedStore {
       if (i % idsPerYield === 0) yield;
     }
     for (let id = idEnd; id < entries.idEnd; id += 1) {
-      const { keyStart, keyEnd } = entries.read(id);
-      index.add(id, entries.chunkOf(id).bytes, keyStart, keyEnd);
+      const { chunk, keyStart, keyEnd } = entries.read(entries.referenceOf(id));
+      index.add(id, chunk.bytes, keyStart, keyEnd);
       if (id % indexStepsPerYield === 0) yield;
     }
   }
@@ -334,4 +319,8 @@ export class ArenaStore implements OrderedStore {
 
 function startsWith(key: Buffer, prefix: Buffer): boolean {
   return key.length >= prefix.length && key.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
+}
+
+function pairOf(entry: EntryCursor): [key: Buffer, value: StoredValue] {
+  return [Buffer.from(entry.chunk.bytes.subarray(entry.keyStart, entry.keyEnd)), new Found(entry)];
 }

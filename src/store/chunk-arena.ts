@@ -131,8 +131,14 @@ export class ChunkArena {
     return most;
   }
 
-  chunkNumbered(number: number): Chunk {
-    return this.#chunks[number]!;
+  /** Every chunk's number is below this. */
+  get chunkNumberEnd(): number {
+    return this.#chunks.length;
+  }
+
+  /** undefined: no chunk has the number. */
+  chunkNumbered(number: number): Chunk | undefined {
+    return this.#chunks[number];
   }
 
   /** The reference of what begins at `position` in the chunk of that number. */
@@ -183,7 +189,7 @@ export class ChunkArena {
     const number = this.#freeNumbers.pop() ?? this.#chunks.length;
     if (number >= this.#chunksMax) {
       throw new FatalError(
-        `the topic does not fit: a node holds ${(this.#chunksMax * this.#chunkBytes) / 2 ** 30} GiB`,
+        `the topic does not fit: a node holds ${((this.#chunksMax - 1) * this.#chunkBytes) / 2 ** 30} GiB`,
       );
     }
     this.#chunks[number] = chunk;

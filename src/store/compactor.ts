@@ -1,4 +1,5 @@
 import type { Chunk, ChunkArena } from './chunk-arena.ts';
+import type { Entries } from './entries.ts';
 import { EntryCursor } from './entry-layout.ts';
 
 /** Compaction begins when this part of what entries use is given up. */
@@ -14,7 +15,7 @@ const writtenBytesPerEntry = 128;
 const walkedBytesPerCall = 4 * 1024 * 1024;
 
 /** Moves a live entry out of its chunk, and gives up where it was. */
-export type Relocate = (chunk: Chunk, reference: number, entry: EntryCursor) => void;
+export type Relocate = (reference: number, entry: EntryCursor) => void;
 
 /**
  * Gets memory back from chunks that are only partly given up: takes the chunk of which the most is, moves what lives to where
@@ -24,7 +25,7 @@ export type Relocate = (chunk: Chunk, reference: number, entry: EntryCursor) => 
 export class Compactor {
   readonly #arena: ChunkArena;
   readonly #relocate: Relocate;
-  readonly #entry = new EntryCursor();
+  readonly #entry: EntryCursor;
   #chunk: Chunk | undefined;
   #chunkNumber = 0;
   #position = 0;
@@ -32,8 +33,9 @@ export class Compactor {
   /** No chunk is looked for before this much is given up: none was worth it the last time. */
   #deadBytesAtNextLook = 0;
 
-  constructor(arena: ChunkArena, relocate: Relocate) {
+  constructor({ arena, hasIds }: Entries, relocate: Relocate) {
     this.#arena = arena;
+    this.#entry = new EntryCursor(hasIds);
     this.#relocate = relocate;
   }
 
@@ -68,7 +70,7 @@ export class Compactor {
       this.#position += entry.bytes;
       this.#owedBytes -= entry.bytes;
       walkedBytes += entry.bytes;
-      if (!entry.isDead) this.#relocate(chunk, reference, entry);
+      if (!entry.isDead) this.#relocate(reference, entry);
     }
   }
 

@@ -2,10 +2,13 @@ import { type Chunk, ChunkArena } from './chunk-arena.ts';
 import { EntryCursor } from './entry-layout.ts';
 import { PagedUint32 } from './paged-uint32.ts';
 
-/** Keys by id, for those that find keys or put them in order. */
-export interface Keys {
-  hasKey(id: number, bytes: Buffer, start: number, end: number): boolean;
+/** Keys by the reference of their entry. */
+export interface KeysByReference {
+  hasKey(reference: number, bytes: Buffer, start: number, end: number): boolean;
+}
 
+/** Keys by id. */
+export interface KeysById {
   /** Below 0 when the key of `id` is less than `bytes[start, end)`, in byte order; above 0 when it is greater. */
   compareKey(id: number, bytes: Buffer, start: number, end: number): number;
 
@@ -17,19 +20,22 @@ export interface Keys {
 }
 
 /**
- * Where the entry of each key lies. A key has one *id* for as long as the store knows it, whatever is written under it and
- * wherever compaction moves that: the table and the index hold ids, and have nothing to do when an entry moves.
+ * Entries by their references, and, for a store in order, by *ids*. A key has one id for as long as the store knows it,
+ * whatever is written under it and wherever compaction moves that: an entry that moves needs no search in the index. The
+ * entry has the id in it, so that a look-up, which the table answers with a reference, is spared a cache miss on the way.
  */
-export class Entries implements Keys {
+export class Entries implements KeysByReference, KeysById {
   readonly arena: ChunkArena;
+  readonly hasIds: boolean;
   /** By id; 0 where no key has the id. */
   readonly #references = new PagedUint32();
   readonly #freeIds = new PagedUint32();
-  readonly #cursor = new EntryCursor();
-  #keepsFreeIds = false;
+  readonly #cursor: EntryCursor;
 
-  constructor(chunkBytes: number) {
+  constructor(chunkBytes: number, hasIds: boolean) {
     this.arena = new ChunkArena(chunkBytes);
+    this.hasIds = hasIds;
+    this.#cursor = new EntryCursor(hasIds);
   }
 
   /** Every id is below this. */
@@ -37,13 +43,9 @@ export class Entries implements Keys {
     return this.#references.length;
   }
 
-  get bytes(): number {
+  /** Of what is by id. */
+  get idBytes(): number {
     return this.#references.bytes + this.#freeIds.bytes;
-  }
-
-  /** While it is set, a new key gets a new id, never one that another key had. */
-  set keepsFreeIds(keeps: boolean) {
-    this.#keepsFreeIds = keeps;
   }
 
   /** 0: no key has the id. */
@@ -51,8 +53,9 @@ export class Entries implements Keys {
     return this.#references.get(id);
   }
 
-  add(reference: number): number {
-    if (this.#freeIds.length > 0 && !this.#keepsFreeIds) {
+  /** An id for a new key; with `isFresh` not one that another key had. */
+  addId(reference: number, isFresh: boolean): number {
+    if (this.#freeIds.length > 0 && !isFresh) {
       const id = this.#freeIds.pop();
       this.#references.set(id, reference);
       return id;
@@ -61,11 +64,11 @@ export class Entries implements Keys {
     return this.#references.length - 1;
   }
 
-  move(id: number, reference: number): void {
+  moveId(id: number, reference: number): void {
     this.#references.set(id, reference);
   }
 
-  remove(id: number): void {
+  removeId(id: number): void {
     this.#references.set(id, 0);
     this.#freeIds.push(id);
   }
@@ -76,28 +79,25 @@ export class Entries implements Keys {
     this.#freeIds.clear();
   }
 
-  chunkOf(id: number): Chunk {
-    return this.arena.chunkOf(this.#references.get(id));
-  }
-
-  /** Takes the entry of `id` apart. What is returned is good until the next call of any method here. */
-  read(id: number): EntryCursor {
-    const reference = this.#references.get(id);
+  /** Takes the entry at `reference` apart. What is returned is good until the next call of any method that reads one. */
+  read(reference: number): EntryCursor {
     this.#cursor.read(this.arena.chunkOf(reference), this.arena.positionOf(reference));
     return this.#cursor;
   }
 
-  hasKey(id: number, bytes: Buffer, start: number, end: number): boolean {
-    const { keyStart, keyEnd } = this.read(id);
-    const own = this.chunkOf(id).bytes;
-    if (keyEnd - keyStart !== end - start) return false;
-    for (let i = keyStart, j = start; j < end; i += 1, j += 1) if (own[i] !== bytes[j]) return false;
+  hasKey(reference: number, bytes: Buffer, start: number, end: number): boolean {
+    const chunk = this.arena.chunkOf(reference);
+    const cursor = this.#cursor;
+    cursor.read(chunk, this.arena.positionOf(reference));
+    const own = chunk.bytes;
+    if (cursor.keyEnd - cursor.keyStart !== end - start) return false;
+    for (let i = cursor.keyStart, j = start; j < end; i += 1, j += 1) if (own[i] !== bytes[j]) return false;
     return true;
   }
 
   compareKey(id: number, bytes: Buffer, start: number, end: number): number {
-    const { keyStart, keyEnd } = this.read(id);
-    const own = this.chunkOf(id).bytes;
+    const { keyStart, keyEnd, chunk } = this.#readId(id);
+    const own = chunk.bytes;
     const length = Math.min(keyEnd - keyStart, end - start);
     for (let i = 0; i < length; i += 1) {
       const difference = own[keyStart + i]! - bytes[start + i]!;
@@ -107,17 +107,69 @@ export class Entries implements Keys {
   }
 
   compareIds(left: number, right: number): number {
-    const { keyStart, keyEnd } = this.read(right);
-    return this.compareKey(left, this.chunkOf(right).bytes, keyStart, keyEnd);
+    const { keyStart, keyEnd, chunk } = this.#readId(right);
+    return this.compareKey(left, chunk.bytes, keyStart, keyEnd);
   }
 
   wordAt(id: number, depth: number): number {
-    const { keyStart, keyEnd } = this.read(id);
-    const own = this.chunkOf(id).bytes;
+    const { keyStart, keyEnd, chunk } = this.#readId(id);
+    const own = chunk.bytes;
     const at = keyStart + depth;
     const left = keyEnd - at;
     if (left >= 3) return ((own[at]! << 24) | (own[at + 1]! << 16) | (own[at + 2]! << 8) | 3) >>> 0;
     if (left === 2) return ((own[at]! << 24) | (own[at + 1]! << 16) | 2) >>> 0;
     return left === 1 ? ((own[at]! << 24) | 1) >>> 0 : 0;
+  }
+
+  #readId(id: number): EntryCursor {
+    return this.read(this.#references.get(id));
+  }
+}
+
+/** Goes past all entries of an arena, chunk by chunk, as they come and go and move. */
+export class EntryWalk {
+  readonly entry: EntryCursor;
+  readonly #arena: ChunkArena;
+  #chunk: Chunk | undefined;
+  #chunkNumber = 0;
+  #next = 0;
+  #reference = 0;
+
+  constructor({ arena, hasIds }: Entries) {
+    this.#arena = arena;
+    this.entry = new EntryCursor(hasIds);
+  }
+
+  /** Of the entry that was read last. */
+  get reference(): number {
+    return this.#reference;
+  }
+
+  /** Reads the next entry that was not given up; false, once, at the end, and then it begins anew. */
+  step(): boolean {
+    for (;;) {
+      const chunk = this.#chunk;
+      // Another chunk may have come in the place of one that is free, and then the position means nothing.
+      if (chunk === undefined || chunk.isFree || this.#next >= chunk.end) {
+        this.#chunkNumber += 1;
+        this.#next = 0;
+        if (this.#chunkNumber >= this.#arena.chunkNumberEnd) {
+          this.restart();
+          return false;
+        }
+        this.#chunk = this.#arena.chunkNumbered(this.#chunkNumber);
+        continue;
+      }
+      this.entry.read(chunk, this.#next);
+      this.#reference = this.#arena.referenceTo(this.#chunkNumber, this.#next);
+      this.#next += this.entry.bytes;
+      if (!this.entry.isDead) return true;
+    }
+  }
+
+  restart(): void {
+    this.#chunk = undefined;
+    this.#chunkNumber = 0;
+    this.#next = 0;
   }
 }

@@ -8,6 +8,7 @@ import type { RecordView } from './store.ts';
  *   keyLength    varint
  *   valueLength  varint   0 in a tombstone
  *   offset       varint
+ *   id           4 bytes, little-endian; only in a store in order
  *   traits       1 byte   only when the head says so: the sum of the numbers below
  *   timestampMs  6 bytes, unsigned, little-endian; with `wideTimestamp` 8 bytes, a float64
  *   droppableAt  8 bytes, a float64; only with `droppable`
@@ -15,7 +16,7 @@ import type { RecordView } from './store.ts';
  *   key, value
  *
  * A varint is 7 bits a byte, low ones first. With keys of 15 bytes and values of 100 all that comes to 128 bytes up to
- * offset 2^28 and partition 31, which is why the traits hide in a bit of the partition's byte and the timestamp, whose
+ * offset 2^28 and partition 31 (136 in order), which is why the traits hide in a bit of the partition's byte and the timestamp, whose
  * varint would have 6 bytes for the next 110 years, is written without a loop.
  */
 
@@ -28,6 +29,7 @@ const droppable = 2;
 const typed = 4;
 const wideTimestamp = 8;
 
+const idBytes = 4;
 const timestampBytes = 6;
 const timestampMsMax = 2 ** 48;
 const wordsUnit = 2 ** 32;
@@ -35,7 +37,12 @@ const wordsUnit = 2 ** 32;
 const shortVarintMax = 1 << 28;
 
 /** Bytes of the entry for a record, in whole granules; `isTombstone` leaves its value out. */
-export function entryBytes(record: RecordView, isTombstone: boolean, droppableAtMs: number | undefined): number {
+export function entryBytes(
+  record: RecordView,
+  isTombstone: boolean,
+  droppableAtMs: number | undefined,
+  hasId: boolean,
+): number {
   const keyLength = record.keyEnd - record.keyStart;
   const valueLength = isTombstone ? 0 : record.valueEnd - record.valueStart;
   const { contentType } = record;
@@ -45,6 +52,7 @@ export function entryBytes(record: RecordView, isTombstone: boolean, droppableAt
     varintBytes(keyLength) +
     varintBytes(valueLength) +
     varintBytes(record.offset) +
+    (hasId ? idBytes : 0) +
     (traits === 0 ? 0 : 1) +
     ((traits & wideTimestamp) === 0 ? timestampBytes : 8) +
     ((traits & droppable) === 0 ? 0 : 8) +
@@ -54,7 +62,7 @@ export function entryBytes(record: RecordView, isTombstone: boolean, droppableAt
   return wholeGranules(bytes);
 }
 
-/** Writes the entry for a record whose buffer `source` is a view of. */
+/** Writes the entry for a record whose buffer `source` is a view of; an `id` of -1 is none. */
 export function writeEntry(
   chunk: Chunk,
   position: number,
@@ -62,6 +70,7 @@ export function writeEntry(
   source: DataView,
   isTombstone: boolean,
   droppableAtMs: number | undefined,
+  id: number,
 ): void {
   const { bytes, view } = chunk;
   const { timestampMs } = record;
@@ -72,6 +81,10 @@ export function writeEntry(
   at = writeVarint(bytes, at, keyLength);
   at = writeVarint(bytes, at, valueLength);
   at = writeVarint(bytes, at, record.offset);
+  if (id >= 0) {
+    view.setInt32(at, id, true);
+    at += idBytes;
+  }
   if (traits !== 0) {
     bytes[at] = traits;
     at += 1;
@@ -138,8 +151,11 @@ function writeVarint(bytes: Buffer, start: number, value: number): number {
 
 /** An entry taken apart. One of these serves entry after entry. */
 export class EntryCursor {
+  /** Where the entry is. */
+  chunk!: Chunk;
   partition = 0;
   offset = 0;
+  id = -1;
   timestampMs = 0;
   isDead = false;
   isTombstone = false;
@@ -153,7 +169,12 @@ export class EntryCursor {
   valueEnd = 0;
   /** Of the entry, in whole granules. */
   bytes = 0;
+  readonly #hasId: boolean;
   #at = 0;
+
+  constructor(hasId: boolean) {
+    this.#hasId = hasId;
+  }
 
   get valueStart(): number {
     return this.keyEnd;
@@ -165,6 +186,7 @@ export class EntryCursor {
 
   read(chunk: Chunk, position: number): void {
     const { bytes, view } = chunk;
+    this.chunk = chunk;
     this.#at = position;
     const head = this.#varint(bytes);
     const keyLength = this.#varint(bytes);
@@ -172,6 +194,10 @@ export class EntryCursor {
     this.partition = Math.floor(head / headUnit);
     this.isDead = (head & deadBit) !== 0;
     this.offset = this.#varint(bytes);
+    if (this.#hasId) {
+      this.id = view.getInt32(this.#at, true);
+      this.#at += idBytes;
+    }
     if ((head & traitsBit) === 0) {
       this.isTombstone = false;
       this.droppableAtMs = Number.POSITIVE_INFINITY;

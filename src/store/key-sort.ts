@@ -1,4 +1,4 @@
-import type { Keys } from './entries.ts';
+import type { KeysById } from './entries.ts';
 
 /** Up to this many ids are sorted by insertion. */
 const smallMax = 16;
@@ -14,7 +14,7 @@ const wordBytes = 3;
  * those that have it in common go on with the word after it. The arena is read once for each word of a key, not once for
  * each comparison, which is what sorting by comparing would be all about: each read is a cache miss.
  */
-export function* sortByKey(ids: Uint32Array, keys: Keys): Generator<void, void> {
+export function* sortByKey(ids: Uint32Array, keys: KeysById): Generator<void, void> {
   const words = new Uint32Array(ids.length);
   // Ranges still to be sorted, four numbers each: start, end, depth, whether their words are at hand.
   const ranges: number[] = [0, ids.length, 0, 0];
@@ -81,7 +81,7 @@ export function* sortByKey(ids: Uint32Array, keys: Keys): Generator<void, void> 
   }
 }
 
-function sortSmall(ids: Uint32Array, start: number, end: number, keys: Keys): void {
+function sortSmall(ids: Uint32Array, start: number, end: number, keys: KeysById): void {
   for (let i = start + 1; i < end; i += 1) {
     const id = ids[i]!;
     let at = i;

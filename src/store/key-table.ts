@@ -1,4 +1,4 @@
-import type { Keys } from './entries.ts';
+import type { KeysByReference } from './entries.ts';
 
 const firstSlots = 64;
 /** Of ten slots, this many are used at most. */
@@ -7,7 +7,7 @@ const depthMax = 24;
 /** The directory is doubled only while it would have no more places than this for each segment. */
 const placesPerSegmentMax = 8;
 
-/** A small table of its own. Slot i has its hash at 2i and its id, plus one, at 2i + 1; 0 there is an empty slot. */
+/** A small table of its own. Slot i has its hash at 2i and its reference at 2i + 1; 0 there is an empty slot. */
 class Segment {
   slots: Int32Array;
   used = 0;
@@ -25,7 +25,7 @@ class Segment {
 }
 
 /**
- * From keys to ids, by hash.
+ * From keys to the references of their entries, by hash.
  *
  * Extendible hashing: leading bits of the hash choose a segment through a directory, its other bits the slot in the
  * segment, and from there it is open addressing, slot by slot. A full segment is split in two by its next bit, so growing
@@ -37,7 +37,7 @@ class Segment {
  * nobody knows the seed of the hash.
  */
 export class KeyTable {
-  readonly #keys: Keys;
+  readonly #keys: KeysByReference;
   readonly #segmentSlots: number;
   #directory: Segment[] = [];
   #depth = 0;
@@ -47,7 +47,7 @@ export class KeyTable {
   #scratch = new Int32Array(0);
 
   /** `segmentSlots`, a power of two: how large a segment is when it is split. */
-  constructor(keys: Keys, segmentSlots: number) {
+  constructor(keys: KeysByReference, segmentSlots: number) {
     this.#keys = keys;
     this.#segmentSlots = segmentSlots;
     this.clear();
@@ -57,35 +57,40 @@ export class KeyTable {
     return this.#slotBytes + this.#scratch.byteLength + this.#directory.length * 8;
   }
 
-  /** The id of the key `bytes[start, end)`, -1 when it is not there. */
+  /** The reference of the key `bytes[start, end)`, 0 when it is not there. */
   find(hash: number, bytes: Buffer, start: number, end: number): number {
     const { slots } = this.#segmentOf(hash);
     const mask = slots.length - 1;
     for (let at = (hash << 1) & mask; ; at = (at + 2) & mask) {
-      const id = slots[at + 1]! - 1;
-      if (id < 0) return -1;
-      if (slots[at] === hash && this.#keys.hasKey(id, bytes, start, end)) return id;
+      const reference = slots[at + 1]! >>> 0;
+      if (reference === 0) return 0;
+      if (slots[at] === hash && this.#keys.hasKey(reference, bytes, start, end)) return reference;
     }
   }
 
-  /** Adds an id whose key is not there. */
-  add(hash: number, id: number): void {
+  /** Adds a reference whose key is not there. */
+  add(hash: number, reference: number): void {
     let segment = this.#segmentOf(hash);
     while ((segment.used + 1) * 10 > segment.slotCount * usedTenthsMax) {
       this.#makeRoom(segment, hash);
       segment = this.#segmentOf(hash);
     }
-    place(segment.slots, hash, id + 1);
+    place(segment.slots, hash, reference);
     segment.used += 1;
   }
 
-  /** Takes out an id that is there. */
-  remove(hash: number, id: number): void {
+  /** Puts one reference in the place of another, which is there. */
+  move(hash: number, from: number, to: number): void {
+    const { slots } = this.#segmentOf(hash);
+    slots[slotOf(slots, hash, from) + 1] = to;
+  }
+
+  /** Takes out a reference that is there. */
+  remove(hash: number, reference: number): void {
     const segment = this.#segmentOf(hash);
     const { slots } = segment;
     const mask = slots.length - 1;
-    let hole = (hash << 1) & mask;
-    while (slots[hole + 1] !== id + 1) hole = (hole + 2) & mask;
+    let hole = slotOf(slots, hash, reference);
     // What comes after the hole moves into it, unless it would then stand before its first slot, until there is an empty one.
     for (let at = (hole + 2) & mask; slots[at + 1] !== 0; at = (at + 2) & mask) {
       const first = (slots[at]! << 1) & mask;
@@ -162,10 +167,19 @@ export class KeyTable {
   }
 }
 
-function place(slots: Int32Array, hash: number, idPlusOne: number): void {
+/** Where the hash of a reference that is there stands. References are signed in the slots, as all numbers there are. */
+function slotOf(slots: Int32Array, hash: number, reference: number): number {
+  const mask = slots.length - 1;
+  const signed = reference | 0;
+  let at = (hash << 1) & mask;
+  while (slots[at + 1] !== signed) at = (at + 2) & mask;
+  return at;
+}
+
+function place(slots: Int32Array, hash: number, reference: number): void {
   const mask = slots.length - 1;
   let at = (hash << 1) & mask;
   while (slots[at + 1] !== 0) at = (at + 2) & mask;
   slots[at] = hash;
-  slots[at + 1] = idPlusOne;
+  slots[at + 1] = reference;
 }

@@ -1,4 +1,4 @@
-import type { Keys } from './entries.ts';
+import type { KeysById } from './entries.ts';
 
 /** Ids in the order of their keys. */
 class Leaf {
@@ -18,7 +18,7 @@ class Leaf {
  * megabyte every 512 keys: less than a tree of more levels would cost every look-up.
  */
 export class OrderedIndex {
-  readonly #keys: Keys;
+  readonly #keys: KeysById;
   readonly #leafIds: number;
   #leaves: Leaf[] = [];
   #count = 0;
@@ -27,7 +27,7 @@ export class OrderedIndex {
   #at = 0;
 
   /** `leafIds`: how many ids a leaf holds, 4 or more. */
-  constructor(keys: Keys, leafIds: number) {
+  constructor(keys: KeysById, leafIds: number) {
     this.#keys = keys;
     this.#leafIds = leafIds;
   }

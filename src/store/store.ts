@@ -82,10 +82,8 @@ export interface ScanPage {
 
 /** Where the memory is, in bytes. The sum is what the store has asked for. */
 export interface StoreMemory {
-  /** From hashes to ids. */
+  /** From hashes to entries. */
   readonly tableBytes: number;
-  /** From ids to entries. */
-  readonly referenceBytes: number;
   /** Entries of values and tombstones. */
   readonly liveBytes: number;
   /** Entries that were overwritten or dropped, until compaction gets to them. */

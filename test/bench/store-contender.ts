@@ -42,7 +42,7 @@ type Put = (record: RecordView) => unknown;
 function layKey(buffer: Buffer, start: number, index: number): void {
   for (let at = start + keyBytes - 1, rest = index; at >= start + 4; at -= 1) {
     buffer[at] = 48 + (rest % 10);
-    rest = Math.floor(rest / 10);
+    rest = (rest / 10) | 0;
   }
 }
 
