@@ -2,6 +2,8 @@ import { type Chunk, ChunkArena } from './chunk-arena.ts';
 import { EntryCursor } from './entry-layout.ts';
 import { PagedUint32 } from './paged-uint32.ts';
 
+const firstBit = 1 << 31;
+
 /** Keys by the reference of their entry. */
 export interface KeysByReference {
   hasKey(reference: number, bytes: Buffer, start: number, end: number): boolean;
@@ -15,7 +17,10 @@ export interface KeysById {
   /** As `compareKey`, of two ids. */
   compareIds(left: number, right: number): number;
 
-  /** Three bytes of the key from `depth` on, and how many of them there are: such words are in the order of the keys. */
+  /**
+   * Three bytes of the key from `depth` on, and, in the last two bits, how many of them there are: such words are in the
+   * order of the keys. Signed, with the first bit turned over, because a number of 32 bits without a sign may be an object.
+   */
   wordAt(id: number, depth: number): number;
 }
 
@@ -116,9 +121,11 @@ export class Entries implements KeysByReference, KeysById {
     const own = chunk.bytes;
     const at = keyStart + depth;
     const left = keyEnd - at;
-    if (left >= 3) return ((own[at]! << 24) | (own[at + 1]! << 16) | (own[at + 2]! << 8) | 3) >>> 0;
-    if (left === 2) return ((own[at]! << 24) | (own[at + 1]! << 16) | 2) >>> 0;
-    return left === 1 ? ((own[at]! << 24) | 1) >>> 0 : 0;
+    let word = firstBit | Math.max(0, Math.min(left, 3));
+    if (left > 0) word ^= own[at]! << 24;
+    if (left > 1) word |= own[at + 1]! << 16;
+    if (left > 2) word |= own[at + 2]! << 8;
+    return word;
   }
 
   #readId(id: number): EntryCursor {

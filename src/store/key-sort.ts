@@ -2,8 +2,9 @@ import type { KeysById } from './entries.ts';
 
 /** Up to this many ids are sorted by insertion. */
 const smallMax = 16;
-/** Words are looked at, or read, in this number between two yields; 0.1 to 0.5 ms. */
-const stepsPerYield = 2_048;
+/** What is done between two yields: 2,048 keys read from the arena, some tenths of a millisecond, or as much as that. */
+const workPerYield = 16_384;
+const workOfRead = 8;
 const wordBytes = 3;
 
 /**
@@ -15,10 +16,10 @@ const wordBytes = 3;
  * each comparison, which is what sorting by comparing would be all about: each read is a cache miss.
  */
 export function* sortByKey(ids: Uint32Array, keys: KeysById): Generator<void, void> {
-  const words = new Uint32Array(ids.length);
+  const words = new Int32Array(ids.length);
   // Ranges still to be sorted, four numbers each: start, end, depth, whether their words are at hand.
   const ranges: number[] = [0, ids.length, 0, 0];
-  let steps = 0;
+  let work = 0;
   let random = 1;
   while (ranges.length > 0) {
     const hasWords = ranges.pop()! === 1;
@@ -27,9 +28,9 @@ export function* sortByKey(ids: Uint32Array, keys: KeysById): Generator<void, vo
     const start = ranges.pop()!;
     if (end - start <= smallMax) {
       sortSmall(ids, start, end, keys);
-      steps += (end - start) * 4;
-      if (steps >= stepsPerYield) {
-        steps = 0;
+      work += (end - start) * 4 * workOfRead;
+      if (work >= workPerYield) {
+        work = 0;
         yield;
       }
       continue;
@@ -37,15 +38,15 @@ export function* sortByKey(ids: Uint32Array, keys: KeysById): Generator<void, vo
     if (!hasWords) {
       for (let i = start; i < end; i += 1) {
         words[i] = keys.wordAt(ids[i]!, depth);
-        steps += 1;
-        if (steps >= stepsPerYield) {
-          steps = 0;
+        work += workOfRead;
+        if (work >= workPerYield) {
+          work = 0;
           yield;
         }
       }
     }
     // The middle one of three, picked so that nobody's keys can be laid out against it.
-    random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0;
+    random = (Math.imul(random, 1_664_525) + 1_013_904_223) & 0x7fff_ffff;
     const spread = end - start;
     const pivot = middleOf(
       words[start + (random % spread)]!,
@@ -68,16 +69,15 @@ export function* sortByKey(ids: Uint32Array, keys: KeysById): Generator<void, vo
         swap(ids, i, greaterStart);
         swap(words, i, greaterStart);
       }
-      // Words at hand are cheap to look at.
-      steps += 0.125;
-      if (steps >= stepsPerYield) {
-        steps = 0;
+      work += 1;
+      if (work >= workPerYield) {
+        work = 0;
         yield;
       }
     }
     ranges.push(start, lessEnd, depth, 1, greaterStart, end, depth, 1);
     // A key that ends within the word is the only one of its kind.
-    if ((pivot & 0xff) === wordBytes) ranges.push(lessEnd, greaterStart, depth + wordBytes, 0);
+    if ((pivot & 3) === wordBytes) ranges.push(lessEnd, greaterStart, depth + wordBytes, 0);
   }
 }
 
@@ -97,7 +97,7 @@ function middleOf(a: number, b: number, c: number): number {
   return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }
 
-function swap(row: Uint32Array, i: number, j: number): void {
+function swap(row: Uint32Array | Int32Array, i: number, j: number): void {
   const held = row[i]!;
   row[i] = row[j]!;
   row[j] = held;
