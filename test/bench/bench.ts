@@ -3,7 +3,7 @@ import type { Kafka } from '../support/kafka/kafka.ts';
 /** One thing measured over and over: an absolute figure, or the ratio of two figures of the same round. */
 export interface Measure {
   readonly what: string;
-  readonly unit: 'per second' | 'times' | 'µs' | 'ms' | 'MB' | 'processors';
+  readonly unit: 'per second' | 'times' | 'µs' | 'ms' | 'MB' | 'bytes' | 'processors';
   /** One number a round. */
   readonly rounds: readonly number[];
   /** What the project aims at; nothing fails when a machine falls short of it. */

@@ -6,11 +6,11 @@ export class Contender {
   readonly #child: ChildProcess;
   #complaints = '';
 
-  /** `file` stands beside this one. The process gets `task`, and ends when this one does. */
-  constructor(file: string, task: object, profileFolder?: string) {
+  /** `file` stands beside this one. The process gets `task` and Node.js' `nodeOptions`, and ends when this one does. */
+  constructor(file: string, task: object, profileFolder?: string, nodeOptions: readonly string[] = []) {
     const profiling = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`];
     this.#child = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(task)], {
-      execArgv: [...process.execArgv, ...profiling],
+      execArgv: [...process.execArgv, ...profiling, ...nodeOptions],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {

@@ -9,8 +9,9 @@ import { http } from './http.ts';
 import { lookup } from './lookup.ts';
 import { replay } from './replay.ts';
 import { asJson, type BenchReport, benchTable, summaryTable } from './report.ts';
+import { store } from './store.ts';
 
-const benches: readonly Bench[] = [append, replay, http, lookup, broker];
+const benches: readonly Bench[] = [append, replay, http, lookup, broker, store];
 const usage = `npm run bench -- [${benches.map(({ name }) => name).join('|')} ...] [--json] [--cpu-prof=FOLDER]`;
 
 const { positionals, values } = parseArgs({
