@@ -5,7 +5,7 @@ import type { KeyRange, ScanPage, StoredValue } from '../../../src/store/store.t
 import { PlainStore, type RecordMeta } from '../../support/plain-store.ts';
 
 /** Millions in the whole check, fewer in the run that everybody makes all day. */
-const stepsOfAll = Number(process.env.STORE_STEPS ?? 600_000);
+const stepsOfAll = Number(process.env.STORE_STEPS ?? 1_000_000);
 const retentionMs = 500;
 const seeded = keyHash([0x5eed, 0x5eed]);
 
