@@ -34,6 +34,19 @@ describe('chunk arena', () => {
     expect(arena.chunkOf(again).bytes.buffer).to.equal(bytes.buffer);
   });
 
+  it('keeps the chunk that it fills, be everything in it given up, and frees it when it is full', () => {
+    const arena = new ChunkArena(1024);
+    const first = arena.reserve(512);
+    const chunk = arena.chunkOf(first);
+    arena.release(first, 512);
+    const second = arena.reserve(512);
+    expect(arena.chunkOf(second)).to.equal(chunk);
+    arena.release(second, 512);
+    arena.reserve(8);
+    expect(chunk.isFree).to.equal(true);
+    expect(arena).to.include({ usedBytes: 8, deadBytes: 0 });
+  });
+
   it('has a chunk of its own for what is larger than a chunk, and frees it at once', () => {
     const arena = new ChunkArena(1024);
     const small = arena.reserve(8);
