@@ -137,12 +137,13 @@ export class ArenaStore implements OrderedStore {
     return this.#write(record, true, nowMs + this.tombstoneRetentionMs);
   }
 
-  sweep(nowMs: number, entriesMax: number): void {
+  sweep(nowMs: number, entriesMax: number): boolean {
     // The buffer is the log's, and may be large.
     this.#sourceBuffer = empty;
     this.#source = emptyView;
-    if (this.#building === undefined) this.#dropSome(nowMs, entriesMax);
+    const isRound = this.#building !== undefined || this.#dropSome(nowMs, entriesMax);
     this.#compactor.work(entriesMax / sweptPerCompacted);
+    return isRound;
   }
 
   clear(): void {
@@ -268,11 +269,13 @@ export class ArenaStore implements OrderedStore {
     arena.release(reference, bytes);
   }
 
-  #dropSome(nowMs: number, entriesMax: number): void {
+  /** Whether that was the last entry. */
+  #dropSome(nowMs: number, entriesMax: number): boolean {
     for (let looked = 0; looked < entriesMax; looked += 1) {
-      if (!this.#swept.step()) return;
+      if (!this.#swept.step()) return true;
       if (this.#swept.entry.droppableAtMs <= nowMs) this.#drop(this.#swept.reference, this.#swept.entry);
     }
+    return false;
   }
 
   #drop(reference: number, { chunk, keyStart, keyEnd, id }: EntryCursor): void {

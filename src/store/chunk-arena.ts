@@ -5,7 +5,7 @@ export const granuleBytes = 8;
 const granuleBits = 3;
 const firstChunkBytes = 64 * 1024;
 /** Up to this length, copying word by word beats a call into V8 and the view that it needs. */
-const wordCopyBytesMax = 384;
+const wordCopyBytesMax = 192;
 
 /** A piece of memory that is filled once, from front to back, and given up as a whole. */
 export class Chunk {

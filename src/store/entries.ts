@@ -22,6 +22,9 @@ export interface KeysById {
    * order of the keys. Signed, with the first bit turned over, because a number of 32 bits without a sign may be an object.
    */
   wordAt(id: number, depth: number): number;
+
+  /** The key, one character a byte. */
+  textOf(id: number): string;
 }
 
 /**
@@ -126,6 +129,11 @@ export class Entries implements KeysByReference, KeysById {
     if (left > 1) word |= own[at + 1]! << 16;
     if (left > 2) word |= own[at + 2]! << 8;
     return word;
+  }
+
+  textOf(id: number): string {
+    const { keyStart, keyEnd, chunk } = this.#readId(id);
+    return chunk.bytes.toString('latin1', keyStart, keyEnd);
   }
 
   #readId(id: number): EntryCursor {

@@ -4,9 +4,15 @@ import type { KeysById } from './entries.ts';
 class Leaf {
   readonly ids: Uint32Array;
   count = 0;
+  /**
+   * Not greater than any key of the leaf, greater than every key of the leaf before; one character a byte. The first leaf's
+   * counts for nothing. Most of the way to a key leads over these, and spares one cache miss or two at each step.
+   */
+  readonly fence: string;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, fence: string) {
     this.ids = new Uint32Array(capacity);
+    this.fence = fence;
   }
 }
 
@@ -36,6 +42,7 @@ export class OrderedIndex {
     return this.#count;
   }
 
+  /** Without the fences. */
   get bytes(): number {
     return this.#leaves.length * (this.#leafIds * Uint32Array.BYTES_PER_ELEMENT + 8);
   }
@@ -45,7 +52,7 @@ export class OrderedIndex {
     let last = this.#leaves.at(-1);
     // A leaf that is quite full would be split by the first key that comes between.
     if (last === undefined || last.count * 8 >= this.#leafIds * 7) {
-      last = new Leaf(this.#leafIds);
+      last = new Leaf(this.#leafIds, this.#keys.textOf(id));
       this.#leaves.push(last);
     }
     last.ids[last.count] = id;
@@ -55,7 +62,7 @@ export class OrderedIndex {
 
   /** Adds an id whose key, `bytes[start, end)`, is not there. */
   add(id: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#leaves.length === 0) this.#leaves.push(new Leaf(this.#leafIds));
+    if (this.#leaves.length === 0) this.#leaves.push(new Leaf(this.#leafIds, ''));
     this.#seek(bytes, start, end);
     let leaf = this.#leaves[this.#leaf]!;
     if (leaf.count === this.#leafIds) {
@@ -105,12 +112,12 @@ export class OrderedIndex {
   /** Finds the first key that is not less; it is at `#at` in the leaf, or at the front of the next. */
   #seek(bytes: Buffer, start: number, end: number): void {
     const leaves = this.#leaves;
-    // The last leaf that begins with a key not greater, or the first leaf.
+    const text = bytes.toString('latin1', start, end);
     let low = 0;
     let high = leaves.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
-      if (this.#keys.compareKey(leaves[middle]!.ids[0]!, bytes, start, end) <= 0) low = middle;
+      if (leaves[middle]!.fence <= text) low = middle;
       else high = middle - 1;
     }
     const { ids, count } = leaves[low]!;
@@ -128,7 +135,7 @@ export class OrderedIndex {
   #split(number: number): void {
     const leaf = this.#leaves[number]!;
     const half = leaf.count >>> 1;
-    const other = new Leaf(this.#leafIds);
+    const other = new Leaf(this.#leafIds, this.#keys.textOf(leaf.ids[half]!));
     other.ids.set(leaf.ids.subarray(half, leaf.count));
     other.count = leaf.count - half;
     leaf.count = half;

@@ -20,9 +20,10 @@ export interface Store {
 
   /**
    * Looks at up to `entriesMax` entries, going on where the last call ended, and drops tombstones that were kept long
-   * enough and values that have expired. Call it now and then; each call is short.
+   * enough and values that have expired. True when it has come to the end, and the next call begins anew. A call takes some
+   * microseconds for each entry that it drops.
    */
-  sweep(nowMs: number, entriesMax: number): void;
+  sweep(nowMs: number, entriesMax: number): boolean;
 
   /** Drops everything. */
   clear(): void;
