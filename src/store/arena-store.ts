@@ -6,6 +6,7 @@ import type { KeyHash } from './key-hash.ts';
 import { sortByKey } from './key-sort.ts';
 import { KeyTable } from './key-table.ts';
 import { OrderedIndex } from './ordered-index.ts';
+import { PagedUint32 } from './paged-uint32.ts';
 import type { KeyRange, OrderedStore, RecordView, ScanPage, StoredValue, StoreMemory, StoreSize } from './store.ts';
 
 export interface ArenaStoreOptions {
@@ -29,8 +30,9 @@ const nodeSizes: ArenaSizes = { chunkBytes: 64 * 1024 * 1024, segmentSlots: 4_09
 
 const empty = Buffer.alloc(0);
 const emptyView = new DataView(empty.buffer, 0, 0);
-const indexStepsPerYield = 128;
-const idsPerYield = 4_096;
+/** Keys that are searched for, and keys that are only gone past, between two steps of building the index. */
+const indexStepsPerYield = 64;
+const idsPerYield = 2_048;
 /** Compaction takes longer for an entry than a sweep. */
 const sweptPerCompacted = 8;
 const pageBytesMax = 4 * 1024 * 1024;
@@ -301,15 +303,14 @@ export class ArenaStore implements OrderedStore {
   *#build(index: OrderedIndex): Generator<void, void> {
     const entries = this.#entries;
     const idEnd = entries.idEnd;
-    const ids = new Uint32Array(this.#values + this.#tombstones);
-    let count = 0;
+    const ids = new PagedUint32();
     for (let id = 0; id < idEnd; id += 1) {
-      if (entries.referenceOf(id) !== 0) ids[count++] = id;
+      if (entries.referenceOf(id) !== 0) ids.push(id);
       if (id % idsPerYield === 0) yield;
     }
     yield* sortByKey(ids, entries);
     for (let i = 0; i < ids.length; i += 1) {
-      index.append(ids[i]!);
+      index.append(ids.get(i));
       if (i % idsPerYield === 0) yield;
     }
     for (let id = idEnd; id < entries.idEnd; id += 1) {
