@@ -175,7 +175,7 @@ if (arena !== undefined && contender === 'arena, ordered') {
     indexMs += stepMs;
     longestIndexStepMs = Math.max(longestIndexStepMs, stepMs);
   }
-  indexBytesPerKey = (residentBytes() - emptyBytes) / keys - bytesPerKey;
+  indexBytesPerKey = arena.memory.indexBytes / keys;
   const startedMs = performance.now();
   let [scanned, after] = [0, undefined as Buffer | undefined];
   do {
