@@ -9,10 +9,13 @@ const deadPartMax = 0.2;
  * so five would hold the balance.
  */
 const walkedPerWritten = 8;
-/** Bounds of one call: some tens of microseconds for the least of them, a few milliseconds after a record of a mebibyte. */
+/**
+ * Bounds of one call: some tens of microseconds for the least of them, a millisecond or two after a record of a mebibyte. With
+ * records as large as that a third of the memory, not a fifth, may be given up.
+ */
 const entriesPerCall = 128;
-const writtenBytesPerEntry = 128;
-const walkedBytesPerCall = 4 * 1024 * 1024;
+const writtenBytesPerEntry = 512;
+const movedBytesPerCall = 2 * 1024 * 1024;
 
 /** Moves a live entry out of its chunk, and gives up where it was. */
 export type Relocate = (reference: number, entry: EntryCursor) => void;
@@ -54,8 +57,8 @@ export class Compactor {
   /** Walks past up to `entriesMax` entries, or what is owed. */
   work(entriesMax: number): void {
     const arena = this.#arena;
-    let walkedBytes = 0;
-    for (let walked = 0; walked < entriesMax && walkedBytes < walkedBytesPerCall && this.#owedBytes > 0; walked += 1) {
+    let movedBytes = 0;
+    for (let walked = 0; walked < entriesMax && movedBytes < movedBytesPerCall && this.#owedBytes > 0; walked += 1) {
       if (this.#chunk === undefined || this.#chunk.isFree) {
         if (!this.#choose()) {
           this.#owedBytes = 0;
@@ -69,8 +72,9 @@ export class Compactor {
       const reference = arena.referenceTo(this.#chunkNumber, this.#position);
       this.#position += entry.bytes;
       this.#owedBytes -= entry.bytes;
-      walkedBytes += entry.bytes;
-      if (!entry.isDead) this.#relocate(reference, entry);
+      if (entry.isDead) continue;
+      movedBytes += entry.bytes;
+      this.#relocate(reference, entry);
     }
   }
 
