@@ -11,10 +11,10 @@ const deadPartMax = 0.2;
 const walkedPerWritten = 8;
 /**
  * Bounds of one call: some tens of microseconds for the least of them, a millisecond or two after a record of a mebibyte. With
- * records as large as that a third of the memory, not a fifth, may be given up.
+ * records as large as that more than a fifth may be given up for a while.
  */
 const entriesPerCall = 128;
-const writtenBytesPerEntry = 512;
+const writtenBytesPerEntry = 256;
 const movedBytesPerCall = 2 * 1024 * 1024;
 
 /** Moves a live entry out of its chunk, and gives up where it was. */
