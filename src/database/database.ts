@@ -140,9 +140,21 @@ export class Database {
     };
   }
 
-  /** Rejects with `position_not_reached`, or `log_unavailable`, when the consistency asked for cannot be had in time. */
-  async readConsistently(key: Buffer, consistency: Consistency): Promise<Reading> {
+  /**
+   * Throws or rejects as `read` does, and with `position_not_reached`, or `log_unavailable`, when the consistency asked for cannot
+   * be had in time. Like `read` it answers at once where there is nothing to wait for.
+   */
+  readConsistently(key: Buffer, consistency: Consistency): Reading | Promise<Reading> {
     if (consistency.level === 'local') return this.read(key);
+    if (consistency.level === 'session') {
+      const partition = this.#homeOf(key);
+      const position = this.#sessionPosition(partition, consistency.positions.get(partition) ?? 0);
+      if (this.#options.replica.position(partition) >= position) return this.read(key);
+    }
+    return this.#readWhenReached(key, consistency);
+  }
+
+  async #readWhenReached(key: Buffer, consistency: Exclude<Consistency, { level: 'local' }>): Promise<Reading> {
     const { replica, clock, readTimeoutMs } = this.#options;
     const deadlineMs = clock.monotonicMs() + readTimeoutMs;
     const partition = this.#homeOf(key);

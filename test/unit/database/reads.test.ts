@@ -28,7 +28,7 @@ describe('reading from the database', () => {
   /** What a consistent read ends with: a value, `nothing`, or an error's code; undefined while it waits. */
   function consistently(key: string, consistency: Consistency): () => string | undefined {
     let result: string | undefined;
-    database.readConsistently(Buffer.from(key), consistency).then(
+    (async () => database.readConsistently(Buffer.from(key), consistency))().then(
       ({ found }) => {
         result = found?.value.toString() ?? 'nothing';
       },
