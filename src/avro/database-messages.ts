@@ -33,7 +33,7 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
     });
   return {
     protocol: ownProtocol('database.avpr'),
-    failureOf: (error) => ({ 'bitacora.rpc.Failure': failureData(error) }),
+    failureOf: failureData,
     handlers: {
       get: ({ key, consistency, positions }: GetParameters) => {
         const reading = database.readConsistently(key, consistencyOf(consistency, positions));
