@@ -2,6 +2,7 @@ import type { Type } from 'avsc';
 import { BitacoraError } from '../kernel/errors.ts';
 import { MalformedError, SchemaRefusedError, type Walk } from './wire/bounds.ts';
 import { CheckedType } from './wire/checked-type.ts';
+import type { Encoder } from './wire/outbox.ts';
 import type { MessageTypes, Protocol } from './wire/protocol.ts';
 
 /** What a message does: its parameters in, its response out. Throws or rejects with what it could not do. */
@@ -11,6 +12,8 @@ export type Handler = (parameters: any) => unknown;
 export interface ServedProtocol {
   readonly protocol: Protocol;
   readonly handlers: Readonly<Record<string, Handler>>;
+  /** For responses of messages whose handlers answer with something that avsc could not write. */
+  readonly encoders?: Readonly<Record<string, Encoder<never>>>;
   /** An error as the value of a message's error type. */
   failureOf(error: BitacoraError): unknown;
 }
@@ -18,7 +21,7 @@ export interface ServedProtocol {
 /** One message as one client speaks it. */
 export interface Call {
   readonly name: string;
-  readonly responseType: Type;
+  readonly responseType: Encoder;
   readonly errorType: Type;
   readonly run: Handler;
   /** An error as the value of `errorType`. */
@@ -31,7 +34,8 @@ export interface Call {
 export class Calls {
   readonly served: ServedProtocol;
   readonly #client: Protocol;
-  readonly #calls = new Map<string, Call>();
+  /** By message of ours; an error for one that the client's does not fit, which costs as much to find out as a fit. */
+  readonly #calls = new Map<string, Call | BitacoraError>();
 
   constructor(served: ServedProtocol, client: Protocol) {
     this.served = served;
@@ -41,15 +45,21 @@ export class Calls {
   /** Throws a `BitacoraError` when there is no such message, or none that the client's could be resolved to. */
   named(name: string): Call {
     const known = this.#calls.get(name);
+    if (known instanceof BitacoraError) throw known;
     if (known !== undefined) return known;
-    const { protocol, handlers, failureOf } = this.served;
+    const { protocol, handlers, encoders = {}, failureOf } = this.served;
     const [ours, theirs] = [protocol.messages.get(name), this.#client.messages.get(name)];
     if (ours === undefined || theirs === undefined) {
       const whose = ours === undefined ? `The node's ${protocol.name}` : "The client's own protocol";
       throw new BitacoraError('message_unknown', `${whose} has no message ${JSON.stringify(name.slice(0, 100))}.`);
     }
     const requests = requestsOf(ours, theirs);
-    const { responseType, errorType } = ours;
+    if (requests instanceof BitacoraError) {
+      this.#calls.set(name, requests);
+      throw requests;
+    }
+    const { errorType } = ours;
+    const responseType = (encoders[name] as Encoder | undefined) ?? ours.responseType;
     const parametersAt = (walk: Walk): unknown => {
       try {
         const parameters = requests.read(walk);
@@ -66,13 +76,14 @@ export class Calls {
   }
 }
 
-function requestsOf(ours: MessageTypes, theirs: MessageTypes): CheckedType<unknown> {
+/** An error when the client's message does not fit. */
+function requestsOf(ours: MessageTypes, theirs: MessageTypes): CheckedType<unknown> | BitacoraError {
   try {
     if (ours.oneWay !== theirs.oneWay) throw new SchemaRefusedError('it is one-way on one side');
     return new CheckedType(ours.requestType, theirs.requestType);
   } catch (error) {
     const { message } = error as Error;
     const detail = `The client's message ${ours.name} does not fit the node's: ${message.slice(0, 200)}.`;
-    throw new BitacoraError('message_unknown', detail);
+    return new BitacoraError('message_unknown', detail);
   }
 }

@@ -15,6 +15,7 @@ export interface ConnectionLimits {
   readonly messageBytesMax: number;
   /** Calls of one connection that are being carried out, and the bytes of their requests. */
   readonly callsMax: number;
+  /** A value within a request counts as `bytesOfValue` more: a key of one byte that waits for a position takes as much, and more. */
   readonly callBytesMax: number;
   /** Answers that wait for the client to take them; it is not read from meanwhile. */
   readonly answerBytesMax: number;
@@ -53,6 +54,9 @@ interface Finished {
 
 /** How long what a client still sends is thrown away after the last answer, so that it reads that before a reset. */
 const lingerMs = 1_000;
+const bytesOfValue = 512;
+/** Calls that fail one after the other before others have their turn: an error costs some ten times what an answer does. */
+const failuresAtOnceMax = 200;
 const systemErrors = avsc.Type.forSchema(['string']);
 const nothing = avsc.Type.forSchema('null');
 /** In front of a response, or of an error: no metadata, and which of the two follows. */
@@ -73,6 +77,8 @@ export class Connection {
   #callBytes = 0;
   #heldBytes = 0;
   #pumpIsDue = false;
+  /** Calls that have failed since others had their turn. */
+  #failures = 0;
   /** No call is taken any more; the connection ends with the last answer. */
   #ending: CloseReason | undefined;
   /** Calls that still come are refused; the connection ends with the last answer. */
@@ -97,7 +103,12 @@ export class Connection {
     this.#openedMs = clock.monotonicMs();
     this.#activeMs = this.#openedMs;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
-    socket.on('drain', () => this.#pump());
+    socket.on('drain', () => {
+      // As much may wait again at the next look, and be something else.
+      this.#stuckBytes = 0;
+      this.#stuckMs = undefined;
+      this.#pump();
+    });
     socket.on('end', () => {
       this.#hasAskedAll = true;
       this.#pump();
@@ -110,11 +121,14 @@ export class Connection {
   /** Closes what has been silent, unfinished or stuck for too long. Call it about once a second. */
   check(nowMs: number): void {
     const { handshakeTimeoutMs, messageTimeoutMs, idleTimeoutMs } = this.#options.limits;
-    const isOver = (sinceMs: number | undefined, timeoutMs: number) => sinceMs !== undefined && nowMs - sinceMs > timeoutMs;
+    const isOver = (sinceMs: number | undefined, timeoutMs: number) =>
+      sinceMs !== undefined && nowMs - sinceMs > timeoutMs;
     const { socket } = this.#options;
     if (socket.writableLength !== this.#stuckBytes) {
       this.#stuckBytes = socket.writableLength;
       this.#stuckMs = this.#stuckBytes === 0 ? undefined : nowMs;
+      // Who takes what waits for it is not idle, though it is not read from meanwhile.
+      this.#activeMs = nowMs;
     }
     if (this.#lingering) {
       if (isOver(this.#lingeringSinceMs, lingerMs) || isOver(this.#stuckMs, messageTimeoutMs)) socket.destroy();
@@ -148,12 +162,15 @@ export class Connection {
     const { socket } = this.#options;
     if (socket.destroyed || this.#lingering) return;
     this.#outbox.open();
+    this.#failures = 0;
     let isBlocked = false;
     try {
       for (;;) {
         if (this.#isFull()) {
-          isBlocked = true;
-          break;
+          this.#outbox.send();
+          // What the system takes at once is followed by no `drain`.
+          isBlocked = this.#isFull();
+          if (isBlocked) break;
         }
         const finished = this.#finished.shift();
         if (finished !== undefined) {
@@ -161,6 +178,11 @@ export class Connection {
           continue;
         }
         if (this.#ending !== undefined || this.#hasEnoughToDo()) break;
+        if (this.#failures >= failuresAtOnceMax) {
+          isBlocked = true;
+          setImmediate(() => this.#pump());
+          break;
+        }
         const frame = this.#reader.next();
         if (frame === undefined) {
           if (this.#hasAskedAll) this.#ending ??= 'by_client';
@@ -205,11 +227,12 @@ export class Connection {
       if (this.#draining) throw new BitacoraError('shutting_down', 'The node is shutting down: ask another one.');
       value = call.run(parameters);
     } catch (error) {
-      const known = error instanceof MalformedError ? new BitacoraError('request_malformed', `${error.message}.`) : error;
+      const known =
+        error instanceof MalformedError ? new BitacoraError('request_malformed', `${error.message}.`) : error;
       return this.#answerFailure(serial, handshake, call, known);
     }
     if (!(value instanceof Promise)) return this.#answerSuccess(serial, handshake, call, value);
-    const requestBytes = body.length;
+    const requestBytes = body.length + bytesOfValue * walk.values;
     const done = { serial, handshake, call, requestBytes };
     this.#callsOpen += 1;
     this.#callBytes += requestBytes;
@@ -268,6 +291,7 @@ export class Connection {
       known = new BitacoraError('internal', 'See the log of the node.');
     }
     metrics.count(call?.name ?? '', known.code);
+    this.#failures += 1;
     if (call === undefined) this.#outbox.put(serial, headOf(handshake, failed), systemErrors, known.message);
     else this.#outbox.put(serial, headOf(handshake, failed), call.errorType, call.failureOf(known));
   }
@@ -275,7 +299,8 @@ export class Connection {
   /** Bytes that make no sense: nothing behind them does either. */
   #refuse(error: unknown): void {
     const { logger, socket } = this.#options;
-    const isTheirs = error instanceof FrameError || error instanceof MalformedError || error instanceof SchemaRefusedError;
+    const isTheirs =
+      error instanceof FrameError || error instanceof MalformedError || error instanceof SchemaRefusedError;
     if (!isTheirs) logger.error({ err: error }, 'a connection failed by a fault of ours');
     else logger.debug({ client: socket.remoteAddress, reason: error.message }, 'a client sent what makes no sense');
     if (error instanceof FrameError && error.serial !== undefined && this.#calls !== undefined) {
@@ -326,7 +351,10 @@ export class Connection {
     if (!isWithinFrame) this.#frameBeganMs = undefined;
     else this.#frameBeganMs ??= clock.monotonicMs();
     if (held.bytes > held.bytesMax && heldBytes > 0) {
-      logger.warn({ heldBytes: held.bytes }, 'clients have too many large messages under way: one connection is closed');
+      logger.warn(
+        { heldBytes: held.bytes },
+        'clients have too many large messages under way: one connection is closed',
+      );
       this.#destroy('overloaded');
     }
   }
@@ -342,5 +370,5 @@ function nameAt(walk: Walk): string {
   if (length < 0) throw new MalformedError('a length is below zero');
   const start = walk.at;
   walk.pass(length);
-  return walk.bytes.toString("latin1", start, walk.at);
+  return walk.bytes.toString('latin1', start, walk.at);
 }

@@ -2,7 +2,7 @@ import type { Consistency, Database, Reading, WriteOptions, Written } from '../d
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError, errorTable } from '../kernel/errors.ts';
 import type { ServedProtocol } from './calls.ts';
-import { ownProtocol } from './wire/protocol.ts';
+import { readingEncoder } from './reading-encoder.ts';
 import type {
   FailureData,
   GetParameters,
@@ -14,6 +14,7 @@ import type {
   WaitSymbol,
   WrittenData,
 } from './wire/database-data.ts';
+import { ownProtocol } from './wire/protocol.ts';
 
 /** Keys or writes of one call. */
 export const batchMax = 10_000;
@@ -34,11 +35,10 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
   return {
     protocol: ownProtocol('database.avpr'),
     failureOf: failureData,
+    encoders: { get: readingEncoder },
     handlers: {
-      get: ({ key, consistency, positions }: GetParameters) => {
-        const reading = database.readConsistently(key, consistencyOf(consistency, positions));
-        return reading instanceof Promise ? reading.then(readingData) : readingData(reading);
-      },
+      get: ({ key, consistency, positions }: GetParameters) =>
+        database.readConsistently(key, consistencyOf(consistency, positions)),
       put: async (parameters: PutParameters) => writtenData(await put(parameters)),
       delete: async ({ key, wait }: { key: Buffer; wait: WaitSymbol }) =>
         writtenData(await database.delete(key, { wait: waits[wait] })),
@@ -58,9 +58,7 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
       multiPut: async ({ writes, wait }: MultiPutParameters) => {
         checkBatch(writes.length);
         const answers = await each(writes, ({ key, value, ttlMs, contentType }) =>
-          value === null
-            ? database.delete(key, { wait: waits[wait] })
-            : put({ key, value, wait, ttlMs, contentType }),
+          value === null ? database.delete(key, { wait: waits[wait] }) : put({ key, value, wait, ttlMs, contentType }),
         );
         return answers.map((answer) =>
           answer instanceof BitacoraError

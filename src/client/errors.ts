@@ -1,13 +1,14 @@
 /**
- * A call that did not succeed. `code` is of the table in docs/API.md, or one of the client's own: `unavailable` (no node could be
- * reached in time, nothing was sent), `timeout` (a read was not answered in time), `closed` (the client was closed).
- * `write_outcome_unknown` is the client's too, when a connection ends or time is up before a write was answered: the write may
- * or may not take effect.
+ * A call that did not succeed. `code` is of the table in docs/API.md, or one of the client's own: `unavailable` (no node could
+ * be reached in time; a write has not been sent), `timeout` (a read was not answered in time), `closed` (the client was closed;
+ * nothing was sent). Of the table's, the client gives `write_outcome_unknown` when the connection ends or time is up before a
+ * write that was sent has been answered: it may or may not take effect, and the client does not send it again. It gives
+ * `overloaded` and `value_too_large` for calls that it does not send.
  */
 export class DatabaseError extends Error {
   readonly code: string;
   readonly detail: string;
-  /** As HTTP would have it; 0 for codes of the client's own. 503 means that nothing was done and another node may be asked. */
+  /** As HTTP would have it, 503 when nothing was done and it may be tried again; 0 for codes of the client's own. */
   readonly status: number;
 
   constructor(code: string, detail: string, status = 0, options?: { cause?: unknown }) {
@@ -19,14 +20,10 @@ export class DatabaseError extends Error {
   }
 }
 
-/** The connection ended before a call on it was answered. */
+/** The connection could not be had, or has ended. */
 export class ConnectionLostError extends Error {
-  /** Whether any of the call had left by then. */
-  readonly wasSent: boolean;
-
-  constructor(message: string, wasSent: boolean) {
+  constructor(message: string) {
     super(message);
     this.name = 'ConnectionLostError';
-    this.wasSent = wasSent;
   }
 }

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { KAFKA_VERSION } from '../support/kafka/java.ts';
 import { type Kafka, onTeardown, startKafka, tearDown } from '../support/kafka/kafka.ts';
 import { append } from './append.ts';
+import { avro } from './avro.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { broker } from './broker.ts';
 import { http } from './http.ts';
@@ -10,7 +11,7 @@ import { lookup } from './lookup.ts';
 import { replay } from './replay.ts';
 import { asJson, type BenchReport, benchTable, summaryTable } from './report.ts';
 
-const benches: readonly Bench[] = [append, replay, http, lookup, broker];
+const benches: readonly Bench[] = [append, replay, http, avro, lookup, broker];
 const usage = `npm run bench -- [${benches.map(({ name }) => name).join('|')} ...] [--json] [--cpu-prof=FOLDER]`;
 
 const { positionals, values } = parseArgs({

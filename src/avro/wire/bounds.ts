@@ -22,6 +22,9 @@ export class SchemaRefusedError extends Error {
  * pairs, with nothing in the innermost, are no bytes and a billion values.
  */
 const valuesMax = 200_000;
+/** So that many small messages are no more work than one large one: a value is rarely less than a byte of its message. */
+const valuesPerByte = 8;
+const valuesOfSmallest = 64;
 /** Deeper values than any schema of ours has; recursive schemas of others may ask for more. */
 const depthMax = 64;
 
@@ -33,12 +36,19 @@ export class Walk {
   readonly bytes: Buffer;
   /** Where the next datum begins. */
   at: number;
+  readonly #valuesMax: number;
   #values = 0;
   #depth = 0;
 
   constructor(bytes: Buffer, at: number) {
     this.bytes = bytes;
     this.at = at;
+    this.#valuesMax = Math.min(valuesMax, valuesOfSmallest + valuesPerByte * bytes.length);
+  }
+
+  /** Values within values that were passed. */
+  get values(): number {
+    return this.#values;
   }
 
   /** Throws a `MalformedError` unless `bytes` are left. */
@@ -54,7 +64,7 @@ export class Walk {
     return bytes[at]!;
   }
 
-  /** A zigzag varint of at most ten bytes; exact up to 2^53, beyond that as near as a number comes. */
+  /** A zigzag varint of at most ten bytes; exact up to 2^52, beyond that as near as a number comes. */
   long(): number {
     const first = this.byte();
     if (first < 0x80) return (first >>> 1) ^ -(first & 1);
@@ -94,19 +104,22 @@ export class Walk {
   /** The blocks of an array or map (Avro specification, "Binary encoding", Arrays). */
   blocks(element: Walker): void {
     for (;;) {
-      let count = this.long();
+      const count = this.long();
       if (count === 0) return;
-      if (count < 0) {
-        count = -count;
-        if (this.long() < 0) throw new MalformedError('a block’s size is below zero');
+      const size = count < 0 ? this.long() : undefined;
+      const start = this.at;
+      for (let left = Math.abs(count); left > 0; left -= 1) element(this);
+      // What its reader has no use for avsc passes over by the size, and would go on where it has not been walked.
+      if (size !== undefined && this.at - start !== size) {
+        throw new MalformedError('a block has not the size that it says');
       }
-      for (let i = 0; i < count; i += 1) element(this);
     }
   }
 
   nested(walker: Walker): void {
+    if (this.#values === this.#valuesMax)
+      throw new MalformedError('a message has too many values, for its size or for any');
     this.#values += 1;
-    if (this.#values > valuesMax) throw new MalformedError(`a message has at most ${valuesMax} values`);
     this.#depth += 1;
     if (this.#depth > depthMax) throw new MalformedError(`values are nested deeper than ${depthMax}`);
     walker(this);

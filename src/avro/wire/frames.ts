@@ -25,6 +25,7 @@ const lengthBytes = 4;
 /** Avro's own writers cut messages into buffers of 8 KiB. */
 const smallestBuffers = 1024;
 const firstBodyBytes = 4096;
+const nothing: Buffer = Buffer.alloc(0);
 
 /** Bytes of the framing around a message that is sent as one buffer. */
 export const frameOverheadBytes = headBytes + lengthBytes;
@@ -44,7 +45,7 @@ export function writeFrameHead(buffer: Buffer, at: number, serial: number, bodyB
 export class FrameReader {
   readonly #bodyBytesMax: number;
   readonly #buffersMax: number;
-  #input: Buffer = Buffer.alloc(0);
+  #input = nothing;
   #at = 0;
   /** The four bytes being read when they do not come at once. */
   #word = 0;
@@ -85,14 +86,14 @@ export class FrameReader {
   next(): Frame | undefined {
     for (;;) {
       if (this.#state === 'content') {
-        if (!this.#takeContent()) return undefined;
+        if (!this.#takeContent()) return this.#letGo();
         this.#buffersLeft -= 1;
         if (this.#buffersLeft === 0) return this.#finish();
         this.#state = 'length';
         continue;
       }
       const word = this.#takeWord();
-      if (word === undefined) return undefined;
+      if (word === undefined) return this.#letGo();
       switch (this.#state) {
         case 'serial':
           // Clients count up from 0, and below it again after 2^31 calls: who begins there does not speak Avro.
@@ -110,6 +111,12 @@ export class FrameReader {
           this.#state = 'content';
       }
     }
+  }
+
+  /** All of the input has been taken. It would cost an idle connection 64 KiB to keep it. */
+  #letGo(): undefined {
+    this.#input = nothing;
+    this.#at = 0;
   }
 
   #startMessage(count: number): void {
@@ -135,7 +142,7 @@ export class FrameReader {
     // Nearly every message is one buffer that came whole: no copy.
     if (isWhole && this.#buffersLeft === 1 && this.#body === undefined) return true;
     const taken = Math.min(this.#contentLeft, this.#input.length - this.#at);
-    this.#keep(this.#input.subarray(this.#at, this.#at + taken));
+    if (taken > 0) this.#keep(this.#input.subarray(this.#at, this.#at + taken));
     this.#at += taken;
     this.#contentLeft -= taken;
     return isWhole;
@@ -144,7 +151,9 @@ export class FrameReader {
   #keep(bytes: Buffer): void {
     const needed = this.#bodyBytes + bytes.length;
     if (this.#body === undefined || this.#body.length < needed) {
-      const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(this.#bodyBytesMax, Math.max(2 * this.heldBytes, firstBodyBytes))));
+      const grown = Buffer.allocUnsafe(
+        Math.max(needed, Math.min(this.#bodyBytesMax, Math.max(2 * this.heldBytes, firstBodyBytes))),
+      );
       this.#body?.copy(grown, 0, 0, this.#bodyBytes);
       this.#body = grown;
     }

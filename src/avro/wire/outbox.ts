@@ -1,10 +1,15 @@
 import type { Socket } from 'node:net';
-import type { Type } from 'avsc';
 import { frameOverheadBytes, writeFrameHead } from './frames.ts';
 
 const slabBytes = 65_536;
 /** Less room than this at a slab's end is left alone. */
 const usefulBytes = 1_024;
+
+/** Writes values of one Avro type. avsc's types are encoders. */
+export interface Encoder<T = unknown> {
+  /** Answers where what it wrote ends, or, when there was no room for it, by how much the room fell short, below zero. */
+  encode(value: T, buffer: Buffer, at: number): number;
+}
 
 /** Memory that connections write their messages into, one after the other; an idle one has none of its own. */
 export class Slab {
@@ -39,14 +44,13 @@ export class Outbox {
     this.#start = this.#slab.filled;
   }
 
-  /** One message: the prefix, and behind it `value` by its type. Throws avsc's error for a value that is not of the type. */
-  put(serial: number, prefix: Buffer, type: Type, value: unknown): void {
+  /** One message: the prefix, and behind it `value` by its type. Throws the encoder's error for a value that is not of the type. */
+  put(serial: number, prefix: Buffer, type: Encoder, value: unknown): void {
     const before = frameOverheadBytes + prefix.length;
     const slab = this.#slab;
     this.#makeRoom(before + usefulBytes, before + slabBytes);
     let end = type.encode(value, slab.buffer, slab.filled + before);
     while (end < 0) {
-      // avsc says by how much the room fell short.
       const needed = slab.buffer.length - slab.filled - end;
       this.#makeRoom(needed, needed);
       end = type.encode(value, slab.buffer, slab.filled + before);

@@ -26,8 +26,9 @@ export interface Protocol {
 
 export const hashBytes = 16;
 export const protocolTextBytesMax = 65_536;
-/** Objects, arrays and names in a protocol's JSON. Each type costs avsc functions that it compiles. */
+/** Objects, arrays and names in a protocol's JSON. */
 const nodesMax = 3_000;
+/** Named types and messages, each of which costs avsc functions that it compiles. */
 const namedTypesMax = 100;
 const depthMax = 32;
 
@@ -48,7 +49,7 @@ export function foreignProtocol(text: string): Protocol {
   } catch {
     throw new SchemaRefusedError('a protocol is JSON');
   }
-  checkSize(json);
+  makeHarmless(json);
   try {
     return protocolOf(text, json);
   } catch (error) {
@@ -67,24 +68,29 @@ function protocolOf(text: string, json: unknown = JSON.parse(text)): Protocol {
   };
 }
 
-/** Few bytes of schema can make much work: what avsc is given is bounded before. */
-function checkSize(json: unknown): void {
+/** Few bytes of schema can make much work: what avsc is given is bounded before, and what it need not look at is taken out. */
+function makeHarmless(json: unknown): void {
   let nodes = 0;
-  let namedTypes = 0;
+  let definitions = 0;
   const count = (node: unknown, depth: number): void => {
     nodes += 1;
     if (nodes > nodesMax) throw new SchemaRefusedError(`a protocol has at most ${nodesMax} parts`);
     if (depth > depthMax) throw new SchemaRefusedError(`a protocol is nested at most ${depthMax} deep`);
+    // avsc looks names up in plain objects, where these are there already: a type of that name need not be defined to be found,
+    // and fields would be read at wrong places.
+    if (typeof node === 'string' && node in Object.prototype) {
+      throw new SchemaRefusedError(`nothing may be named ${JSON.stringify(node)}`);
+    }
     if (typeof node !== 'object' || node === null) return;
-    const { type, name } = node as { type?: unknown; name?: unknown };
-    if (typeof type === 'string' && ['record', 'error', 'enum', 'fixed'].includes(type)) namedTypes += 1;
-    if (namedTypes > namedTypesMax) {
-      throw new SchemaRefusedError(`a protocol has at most ${namedTypesMax} named types`);
+    const { type, request } = node as { type?: unknown; request?: unknown };
+    if (typeof type === 'string' && ['record', 'error', 'enum', 'fixed'].includes(type)) definitions += 1;
+    if (Array.isArray(request)) definitions += 1;
+    if (definitions > namedTypesMax) {
+      throw new SchemaRefusedError(`a protocol has at most ${namedTypesMax} named types and messages`);
     }
-    // avsc looks names up in plain objects, where these are there already: fields would be read at wrong places.
-    if (typeof name === 'string' && name in Object.prototype) {
-      throw new SchemaRefusedError(`nothing may be named ${JSON.stringify(name)}`);
-    }
+    // Defaults are the reader's, and nothing is read by a schema that came over a socket. avsc would check each against all that
+    // is within its type: records that have two of the next, thirty deep, would keep it busy for hours.
+    if (Array.isArray(node)) for (const field of node) if (isObject(field)) delete field.default;
     for (const [key, value] of Object.entries(node)) {
       if (!Array.isArray(node) && key in Object.prototype) {
         throw new SchemaRefusedError(`nothing may be named ${JSON.stringify(key)}`);
@@ -93,4 +99,8 @@ function checkSize(json: unknown): void {
     }
   };
   count(json, 0);
+}
+
+function isObject(value: unknown): value is { default?: unknown } {
+  return typeof value === 'object' && value !== null;
 }

@@ -162,7 +162,7 @@ describe('nodes on one machine', function () {
     const raw = await RawClient.open(zookeeper.hosts);
     try {
       const socket = `127.0.0.1:${node.avroPort}`;
-      const sockets = () => raw.children(`${chroot}/bitacora/sockets`).catch(() => []);
+      const sockets = () => raw.children(`${chroot}/bitacora/sockets`).catch((): string[] => []);
       await node.until(async () => (await sockets()).includes(socket));
       expect(await raw.read(`${chroot}/bitacora/sockets/${socket}`)).to.equal(socket);
       const db = await connect({ nodes: [socket] });

@@ -1,0 +1,134 @@
+import { expect } from 'chai';
+import type { ServedProtocol } from '../../../src/avro/calls.ts';
+import { type Agreed, Handshakes } from '../../../src/avro/handshakes.ts';
+import { SchemaRefusedError } from '../../../src/avro/wire/bounds.ts';
+import { ownProtocol } from '../../../src/avro/wire/protocol.ts';
+import { md5 } from '../../support/avro/avro-bytes.ts';
+
+const database = ownProtocol('database.avpr');
+const original = ownProtocol('rpc.avpr');
+const unknown = Buffer.alloc(16, 0xab);
+const rememberedMax = 256;
+
+const served = (protocol: ServedProtocol['protocol']): ServedProtocol => ({
+  protocol,
+  handlers: {},
+  failureOf: ({ message }) => message,
+});
+
+/** A protocol of its own name, with messages that take and answer nothing. */
+function foreign(protocol: string, ...names: string[]): string {
+  const messages = Object.fromEntries(names.map((name) => [name, { request: [], response: 'null' }]));
+  return JSON.stringify({ protocol, messages });
+}
+
+describe('handshakes', () => {
+  let handshakes: Handshakes;
+  beforeEach(() => {
+    handshakes = new Handshakes([served(database), served(original)]);
+  });
+
+  const agree = (clientHash: Buffer, clientProtocol: string | null = null, serverHash: Buffer = unknown): Agreed =>
+    handshakes.agree({ clientHash, clientProtocol, serverHash });
+  const learn = (text: string, serverHash?: Buffer): Agreed => agree(md5(text), text, serverHash);
+  const servedName = ({ calls }: Agreed): string | undefined => calls?.served.protocol.name;
+
+  it('match on both sides when each knows the other’s hash: nothing more is said', () => {
+    for (const { hash, name } of [database, original]) {
+      const agreed = agree(hash, null, hash);
+      expect(agreed.response).to.deep.equal({ match: 'BOTH', serverProtocol: null, serverHash: null });
+      expect(servedName(agreed)).to.equal(name);
+    }
+  });
+
+  it('match on the client’s side when it takes the server for another: it is told the protocol', () => {
+    for (const [client, taken] of [
+      [database, unknown],
+      [original, unknown],
+      [original, database.hash],
+      [database, original.hash],
+    ] as const) {
+      const agreed = agree(client.hash, null, taken);
+      expect(agreed.response).to.deep.equal({ match: 'CLIENT', serverProtocol: client.text, serverHash: client.hash });
+      expect(servedName(agreed)).to.equal(client.name);
+    }
+  });
+
+  it('do not match when the client is not known, and it is told the protocol whose hash it named, or else ours', () => {
+    for (const [taken, told] of [
+      [unknown, database],
+      [database.hash, database],
+      [original.hash, original],
+    ] as const) {
+      const { response, calls } = agree(unknown, null, taken);
+      expect(response).to.deep.equal({ match: 'NONE', serverProtocol: told.text, serverHash: told.hash });
+      expect(calls).to.equal(undefined);
+    }
+  });
+
+  it('take a protocol that is sent, and know it by its hash from then on', () => {
+    const text = foreign('bitacora.rpc.Database', 'get');
+    expect(agree(md5(text)).response.match).to.equal('NONE');
+    expect(learn(text).response.match).to.equal('CLIENT');
+    expect(learn(text, database.hash).response.match).to.equal('BOTH');
+    const again = agree(md5(text), null, database.hash);
+    expect([again.response.match, servedName(again)]).to.deep.equal(['BOTH', database.name]);
+    expect(handshakes.size).to.equal(1);
+  });
+
+  it('make one set of calls of a protocol, however many clients send it', () => {
+    const text = foreign('bitacora.rpc.Database', 'get');
+    expect(learn(text).calls).to.equal(learn(text).calls);
+    expect(learn(database.text).calls).to.equal(agree(database.hash).calls);
+    expect(handshakes.size).to.equal(1);
+  });
+
+  it('remember a protocol by its own hash, never by one that a client says it has', () => {
+    const text = foreign('bitacora.rpc.Database', 'get');
+    const victim = foreign('bitacora.rpc.Database', 'get', 'put');
+    expect(agree(md5(victim), text).calls).not.to.equal(undefined);
+    expect(agree(md5(victim)).response.match).to.equal('NONE');
+    expect(agree(md5(text)).response.match).to.equal('CLIENT');
+    expect(learn(victim).calls).not.to.equal(agree(md5(text)).calls);
+  });
+
+  it('go by a hash that is known, whatever protocol is sent with it', () => {
+    const text = foreign('Other', 'getValue');
+    expect(agree(database.hash, text).calls).to.equal(agree(database.hash).calls);
+    expect(agree(original.hash, 'no protocol').calls).to.equal(agree(original.hash).calls);
+    expect(handshakes.size).to.equal(0);
+  });
+
+  it('refuse what is no protocol, and remember nothing of it', () => {
+    for (const text of ['', '{}', '[]', foreign('P', 'toString')]) {
+      expect(() => learn(text), text).to.throw(SchemaRefusedError);
+    }
+    expect(handshakes.size).to.equal(0);
+  });
+
+  it('remember so many protocols, and forget the one that was not used for longest', () => {
+    const textOf = (i: number) => foreign(`Client${i}`, 'get');
+    for (let i = 0; i < rememberedMax; i += 1) learn(textOf(i));
+    // The first two are used again, one by its hash and one by its text.
+    agree(md5(textOf(0)));
+    learn(textOf(1));
+    learn(textOf(rememberedMax));
+    expect(handshakes.size).to.equal(rememberedMax);
+    const isKnown = (i: number) => agree(md5(textOf(i))).calls !== undefined;
+    expect([0, 1, 2, 3, rememberedMax].map(isKnown)).to.deep.equal([true, true, false, true, true]);
+    expect(agree(database.hash).calls).not.to.equal(undefined);
+  });
+
+  describe('serve a client of another protocol', () => {
+    for (const [what, text, name] of [
+      ['the one of its name, whatever its messages', foreign(original.name, 'get', 'put'), original.name],
+      ['the one of its name, though it has none of the messages', foreign(database.name, 'getValue'), database.name],
+      ['the one that has all of its messages', foreign('Mine', 'getValue', 'delete'), original.name],
+      ['ours, when both have all of its messages', foreign('Mine', 'delete'), database.name],
+      ['ours, when neither has', foreign('Mine', 'getValue', 'get'), database.name],
+      ['ours, when it has no messages', foreign('Mine'), database.name],
+    ] as const) {
+      it(what, () => expect(servedName(learn(text))).to.equal(name));
+    }
+  });
+});

@@ -1,0 +1,77 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { readingEncoder } from '../../../src/avro/reading-encoder.ts';
+import { ownProtocol } from '../../../src/avro/wire/protocol.ts';
+import type { Reading, StoredValue } from '../../../src/database/database.ts';
+
+const { responseType } = ownProtocol('database.avpr').messages.get('get')!;
+const numbers = fc
+  .oneof(fc.maxSafeNat(), fc.nat(300), fc.integer({ min: 2 ** 29, max: 2 ** 33 }))
+  .map((n) => n % 2 ** 52);
+const times = fc.oneof(numbers, fc.constant(-1), fc.integer());
+const texts = fc.option(fc.string({ unit: 'binary', maxLength: 50 }), { nil: undefined });
+
+const values = fc
+  .record({
+    bytes: fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.constant(new Uint8Array(20_000).fill(0xff))),
+    partition: fc.nat(),
+    offset: numbers,
+    timestampMs: times,
+    expiresAtMs: fc.option(times, { nil: undefined }),
+    contentType: texts,
+  })
+  .map(({ bytes, ...version }): StoredValue => {
+    const value = Buffer.from(bytes);
+    return { ...version, value, latin1: value.toString('latin1') };
+  });
+
+const readings: fc.Arbitrary<Reading> = fc.record({
+  found: fc.option(values, { nil: undefined }),
+  source: fc.constantFrom('log', 'peer'),
+  partition: fc.nat(),
+  position: numbers,
+});
+
+describe('the encoder of readings', () => {
+  it('writes what avsc writes, where it is told to, and says where it ends', () => {
+    fc.assert(
+      fc.property(readings, fc.nat(100), (reading, at) => {
+        const expected = byAvsc(reading);
+        const buffer = Buffer.alloc(at + expected.length + 200, 0xaa);
+        const end = readingEncoder.encode(reading, buffer, at);
+        expect(buffer.subarray(at, end)).to.deep.equal(expected);
+        expect(buffer.subarray(0, at).every((byte) => byte === 0xaa)).to.equal(true);
+        expect(buffer.subarray(end).every((byte) => byte === 0xaa)).to.equal(true);
+      }),
+    );
+  });
+
+  it('says without enough room by how much it falls short, and writes nothing', () => {
+    fc.assert(
+      fc.property(readings, fc.nat(100), fc.nat(400), (reading, at, room) => {
+        const buffer = Buffer.alloc(at + room, 0xaa);
+        const end = readingEncoder.encode(reading, buffer, at);
+        if (end >= 0) {
+          expect(buffer.subarray(at, end)).to.deep.equal(byAvsc(reading));
+          return;
+        }
+        expect(buffer.every((byte) => byte === 0xaa)).to.equal(true);
+        const enough = Buffer.alloc(at + room - end);
+        expect(enough.subarray(at, readingEncoder.encode(reading, enough, at))).to.deep.equal(byAvsc(reading));
+      }),
+    );
+  });
+
+  it('throws for a number that it could not write as it is', () => {
+    for (const position of [2 ** 53, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      const reading: Reading = { found: undefined, source: 'log', partition: 0, position };
+      expect(() => readingEncoder.encode(reading, Buffer.alloc(200), 0), String(position)).to.throw(RangeError);
+    }
+  });
+});
+
+function byAvsc({ found, source, partition, position }: Reading): Buffer {
+  const { latin1: _, ...value } = found ?? { latin1: '' };
+  const all = found && { ...value, expiresAtMs: found.expiresAtMs ?? null, contentType: found.contentType ?? null };
+  return responseType.toBuffer({ found: all ?? null, source: source === 'log' ? 'LOG' : 'PEER', partition, position });
+}
