@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { AvroServer } from './avro/avro-server.ts';
 import { HostedBroker } from './broker/hosted-broker.ts';
 import { LocalBroker } from './broker/local-broker.ts';
 import { brokerOptionsOf } from './broker-program.ts';
-import { AvroServer } from './avro/avro-server.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { LogMembership } from './cluster/log-topic/log-membership.ts';
 import type { Membership } from './cluster/membership.ts';

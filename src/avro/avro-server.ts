@@ -34,6 +34,7 @@ const messageTimeoutMs = 60_000;
 const idleTimeoutMs = 600_000;
 const checkIntervalMs = 1_000;
 const drainWithinMs = 10_000;
+const drainCheckMs = 100;
 
 /** The socket of binary clients: Avro's RPC in its Netty framing, for the original protocol and for ours. */
 export class AvroServer implements Service {
@@ -64,7 +65,9 @@ export class AvroServer implements Service {
     };
     this.#handshakes = new Handshakes([databaseMessages(database, clock, messageBytesMax), originalMessages(database)]);
     this.#metrics = new CallMetrics(metrics, () => this.#connections.size);
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => this.#welcome(socket));
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
+      this.#welcome(socket),
+    );
   }
 
   /** Rejects with a `FatalError` when it cannot listen. */
@@ -94,7 +97,12 @@ export class AvroServer implements Service {
     const closed = new AbortController();
     this.#server.close(() => closed.abort());
     for (const connection of this.#connections) connection.drain();
-    await pause(this.#options.clock, drainWithinMs, closed.signal);
+    const { clock } = this.#options;
+    const deadlineMs = clock.monotonicMs() + drainWithinMs;
+    while (!closed.signal.aborted && clock.monotonicMs() < deadlineMs) {
+      await pause(clock, drainCheckMs, closed.signal);
+      this.#check();
+    }
   }
 
   async stop(): Promise<void> {
@@ -124,10 +132,14 @@ export class AvroServer implements Service {
   #checkLater(): void {
     const { clock } = this.#options;
     this.#cancelCheck = clock.after(checkIntervalMs, () => {
-      const nowMs = clock.monotonicMs();
-      for (const connection of this.#connections) connection.check(nowMs);
+      this.#check();
       this.#checkLater();
     });
+  }
+
+  #check(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const connection of this.#connections) connection.check(nowMs);
   }
 }
 

@@ -54,6 +54,10 @@ interface Finished {
 
 /** How long what a client still sends is thrown away after the last answer, so that it reads that before a reset. */
 const lingerMs = 1_000;
+/** A client that has sent nothing for so long, while the node drains, has nothing on its way. */
+const quietMs = 500;
+/** For how long one that does not stop is refused what it sends. */
+const refusingMs = 3_000;
 const bytesOfValue = 512;
 /** Calls that fail one after the other before others have their turn: an error costs some ten times what an answer does. */
 const failuresAtOnceMax = 200;
@@ -81,8 +85,8 @@ export class Connection {
   #failures = 0;
   /** No call is taken any more; the connection ends with the last answer. */
   #ending: CloseReason | undefined;
-  /** Calls that still come are refused; the connection ends with the last answer. */
-  #draining = false;
+  /** Since when calls that still come are refused. */
+  #drainingSinceMs: number | undefined;
   /** The client has closed its side. */
   #hasAskedAll = false;
   #lingering = false;
@@ -137,13 +141,24 @@ export class Connection {
     if (this.#calls === undefined && isOver(this.#openedMs, handshakeTimeoutMs)) this.#destroy('handshake_timeout');
     else if (!socket.isPaused() && isOver(this.#frameBeganMs, messageTimeoutMs)) this.#destroy('message_timeout');
     else if (isOver(this.#stuckMs, messageTimeoutMs)) this.#destroy('not_reading');
-    else if (this.#callsOpen === 0 && isOver(this.#activeMs, idleTimeoutMs)) this.#end('idle');
+    else if (this.#callsOpen > 0) return;
+    else if (isOver(this.#activeMs, idleTimeoutMs)) this.#end('idle');
+    else if (
+      isOver(this.#drainingSinceMs, refusingMs) ||
+      (this.#drainingSinceMs !== undefined && isOver(this.#activeMs, quietMs))
+    )
+      this.#end('draining');
   }
 
-  /** Refuses what still comes, answers what is under way, and closes. */
+  /**
+   * Answers what is under way, and closes. What still comes is refused for a while, so that clients hear that it was not done: of
+   * what is on its way when the connection ends they could not tell.
+   */
   drain(): void {
-    this.#draining = true;
-    if (this.#callsOpen === 0) this.#end('draining');
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#drainingSinceMs ??= nowMs;
+    if (this.#calls === undefined) this.#destroy('draining');
+    else this.check(nowMs);
   }
 
   destroy(): void {
@@ -198,7 +213,6 @@ export class Connection {
     if (isBlocked || this.#hasEnoughToDo()) socket.pause();
     else if (socket.isPaused()) socket.resume();
     this.#account();
-    if (this.#draining && this.#callsOpen === 0) this.#ending ??= 'draining';
     if (this.#ending !== undefined && this.#callsOpen === 0) this.#finish(this.#ending);
   }
 
@@ -221,17 +235,25 @@ export class Connection {
     try {
       callMetadata.pass(walk);
       const name = nameAt(walk);
-      if (name === '') return this.#outbox.put(serial, headOf(handshake, succeeded), nothing, null);
+      if (name === '') {
+        this.#outbox.put(serial, headOf(handshake, succeeded), nothing, null);
+        return;
+      }
       call = calls.named(name);
       const parameters = call.parametersAt(walk);
-      if (this.#draining) throw new BitacoraError('shutting_down', 'The node is shutting down: ask another one.');
+      if (this.#drainingSinceMs !== undefined)
+        throw new BitacoraError('shutting_down', 'The node is shutting down: ask another one.');
       value = call.run(parameters);
     } catch (error) {
       const known =
         error instanceof MalformedError ? new BitacoraError('request_malformed', `${error.message}.`) : error;
-      return this.#answerFailure(serial, handshake, call, known);
+      this.#answerFailure(serial, handshake, call, known);
+      return;
     }
-    if (!(value instanceof Promise)) return this.#answerSuccess(serial, handshake, call, value);
+    if (!(value instanceof Promise)) {
+      this.#answerSuccess(serial, handshake, call, value);
+      return;
+    }
     const requestBytes = body.length + bytesOfValue * walk.values;
     const done = { serial, handshake, call, requestBytes };
     this.#callsOpen += 1;
@@ -275,7 +297,8 @@ export class Connection {
     try {
       this.#outbox.put(serial, headOf(handshake, succeeded), call.responseType, value);
     } catch (error) {
-      return this.#answerFailure(serial, handshake, call, error);
+      this.#answerFailure(serial, handshake, call, error);
+      return;
     }
     this.#options.metrics.count(call.name, 'ok');
   }

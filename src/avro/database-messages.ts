@@ -2,7 +2,7 @@ import type { Consistency, Database, Reading, WriteOptions, Written } from '../d
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError, errorTable } from '../kernel/errors.ts';
 import type { ServedProtocol } from './calls.ts';
-import { readingEncoder } from './reading-encoder.ts';
+import { nearestLong, readingEncoder } from './reading-encoder.ts';
 import type {
   FailureData,
   GetParameters,
@@ -17,7 +17,7 @@ import type {
 import { ownProtocol } from './wire/protocol.ts';
 
 /** Keys or writes of one call. */
-export const batchMax = 10_000;
+export const batchMax = 5_000;
 /** Positions that a session read may send, as over HTTP. */
 const positionsMax = 4096;
 const ttlMsMax = 9_999_999_999_999;
@@ -40,7 +40,7 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
       get: ({ key, consistency, positions }: GetParameters) =>
         database.readConsistently(key, consistencyOf(consistency, positions)),
       put: async (parameters: PutParameters) => writtenData(await put(parameters)),
-      delete: async ({ key, wait }: { key: Buffer; wait: WaitSymbol }) =>
+      remove: async ({ key, wait }: { key: Buffer; wait: WaitSymbol }) =>
         writtenData(await database.delete(key, { wait: waits[wait] })),
       multiGet: async ({ keys, consistency, positions }: MultiGetParameters) => {
         checkBatch(keys.length);
@@ -141,7 +141,7 @@ function readingData({ found, source, partition, position }: Reading): ReadingDa
             value: found.value,
             partition: found.partition,
             offset: found.offset,
-            timestampMs: found.timestampMs,
+            timestampMs: nearestLong(found.timestampMs),
             expiresAtMs: found.expiresAtMs ?? null,
             contentType: found.contentType ?? null,
           },

@@ -35,7 +35,11 @@ export class CallMetrics {
       labelNames: ['reason'],
       read: () => [...this.#closed].map(([reason, value]) => ({ labels: { reason }, value })),
     });
-    metrics.gauge({ name: 'bitacora_avro_connections', help: 'Open connections of the Avro socket.', read: connections });
+    metrics.gauge({
+      name: 'bitacora_avro_connections',
+      help: 'Open connections of the Avro socket.',
+      read: connections,
+    });
   }
 
   /** `message` is one of ours, or empty: what clients make up must not become labels. */

@@ -31,5 +31,8 @@ export function originalMessages(database: Database): ServedProtocol {
 function textOf(value: Buffer | undefined): string | null {
   if (value === undefined) return null;
   if (isUtf8(value)) return value.toString('utf8');
-  throw new BitacoraError('value_not_text', 'The value is not UTF-8, and this protocol has no bytes: read it by another.');
+  throw new BitacoraError(
+    'value_not_text',
+    'The value is not UTF-8, and this protocol has no bytes: read it by another.',
+  );
 }

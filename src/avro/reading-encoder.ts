@@ -27,7 +27,7 @@ export const readingEncoder: Encoder<Reading> = {
       at += buffer.write(latin1, at, 'latin1');
       at = writeLong(buffer, at, found.partition);
       at = writeLong(buffer, at, found.offset);
-      at = writeLong(buffer, at, found.timestampMs);
+      at = writeLong(buffer, at, nearestLong(found.timestampMs));
       if (expiresAtMs === undefined) {
         buffer[at++] = 0;
       } else {
@@ -47,6 +47,11 @@ export const readingEncoder: Encoder<Reading> = {
     return writeLong(buffer, at, position);
   },
 };
+
+/** A producer may give a record any 64 bits for a time; of those that are no time of ours the nearest is told that avsc can write. */
+export function nearestLong(value: number): number {
+  return Math.max(-exactMax, Math.min(exactMax, value));
+}
 
 /** A zigzag varint. Throws a `RangeError` for what it could not write as it is. */
 function writeLong(buffer: Buffer, start: number, value: number): number {

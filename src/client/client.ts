@@ -173,7 +173,7 @@ export class Client {
   async delete(key: Bytes, { wait = 'applied' }: WriteOptions = {}): Promise<Written> {
     const write = { key: bytesOf('key', key), wait: choiceOf('wait', waits, wait) };
     const [bytes, writes] = [write.key.length, [write.key]];
-    const answer = await this.#calls.ask({ message: 'delete', bytes, writes, parameters: () => write });
+    const answer = await this.#calls.ask({ message: 'remove', bytes, writes, parameters: () => write });
     return this.#writtenOf(answer as WrittenData);
   }
 

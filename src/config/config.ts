@@ -75,7 +75,9 @@ function complete(raw: RawConfig): Config {
   }
   const avroPort = raw.avroPort ?? raw.apiPort + avroPortAbove;
   if (avroPort > 65_535) {
-    throw new FatalError(`API_PORT is ${raw.apiPort}, and there is no port ${avroPort} for the Avro socket: set AVRO_PORT`);
+    throw new FatalError(
+      `API_PORT is ${raw.apiPort}, and there is no port ${avroPort} for the Avro socket: set AVRO_PORT`,
+    );
   }
   if (avroPort === raw.apiPort) throw new FatalError(`AVRO_PORT and API_PORT are both ${avroPort}: each needs its own`);
   const nodename = raw.nodename ?? (isWildcard(raw.apiHost) ? hostname() : raw.apiHost);
@@ -83,7 +85,8 @@ function complete(raw: RawConfig): Config {
   const nodeId = canonicalHostPort(`${inUrl}:${raw.apiPort}`);
   const avroSocket = canonicalHostPort(`${inUrl}:${avroPort}`);
   // A host name may be what no URL can have, such as digits alone.
-  if (nodeId === undefined || avroSocket === undefined) throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
+  if (nodeId === undefined || avroSocket === undefined)
+    throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
   const kafkaTls = readTls(raw);
   const kafkaSasl = readSasl(raw);
   return {

@@ -21,7 +21,7 @@ export class SchemaRefusedError extends Error {
  * Values within values in one message. Each is work for the decoder, whether or not it takes bytes: thirty records nested in
  * pairs, with nothing in the innermost, are no bytes and a billion values.
  */
-const valuesMax = 200_000;
+const valuesMax = 100_000;
 /** So that many small messages are no more work than one large one: a value is rarely less than a byte of its message. */
 const valuesPerByte = 8;
 const valuesOfSmallest = 64;

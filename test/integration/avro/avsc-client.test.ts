@@ -38,7 +38,8 @@ describe(`avsc's own client, on ${kafkaName}`, () => {
   function speak(file: string): void {
     const text = readFileSync(new URL(`../../../schemas/${file}`, import.meta.url), 'utf8');
     const service = avsc.Service.forProtocol(JSON.parse(text));
-    // avsc makes a function by the name of each message that a client begins with, and there can be none named `delete`.
+    // avsc makes a function by the name of each message that a client begins with, and there can be none named `delete`, which
+    // the original protocol has.
     const named = (service.messages as readonly { name: string }[]).filter(({ name }) => name !== 'delete');
     const speaking = Object.create(service, { messages: { value: named, writable: true } });
     client = speaking.createClient();
@@ -103,7 +104,7 @@ describe(`avsc's own client, on ${kafkaName}`, () => {
     expect(readings[1]['bitacora.rpc.Reading'].found).to.equal(null);
     expect(readings[2]['bitacora.rpc.Failure']).to.include({ code: 'key_empty' });
 
-    await call('delete', { key: Buffer.from('b') });
+    await call('remove', { key: Buffer.from('b') });
     expect((await call('get', { key: Buffer.from('b') })).found).to.equal(null);
   });
 

@@ -56,7 +56,7 @@ function databaseAnswers(end: number): readonly Answer[] {
         { 'bitacora.rpc.Failure': keyEmpty },
       ],
     ],
-    ['delete', written(end + 3)],
+    ['remove', written(end + 3)],
     ['get', keyEmpty],
   ];
   return answers.map(([message, value], index) => ({ serial: index + 2, message, isError: value === keyEmpty, value }));

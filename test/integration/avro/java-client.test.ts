@@ -41,7 +41,7 @@ describe(`Avro ${avroVersion}'s Java client, on ${kafkaName}`, () => {
   });
 
   it('puts, gets and deletes bytes by ours, with versions and what belongs to them', () => {
-    const { absent, put, get, delete: deleted, deleted: afterwards } = calls.ours;
+    const { absent, put, get, remove, removed: afterwards } = calls.ours;
     expect(absent.value).to.deep.include({ found: null, source: 'LOG', partition: 0 });
     expect(put.value).to.include({ partition: 0, applied: true });
     const { offset, timestampMs } = put.value;
@@ -49,9 +49,9 @@ describe(`Avro ${avroVersion}'s Java client, on ${kafkaName}`, () => {
     expect(found).to.deep.equal({ value: '800102', partition: 0, offset, timestampMs, contentType: 'image/x' });
     expect(expiresAtMs).to.be.greaterThan(timestampMs + 3_000_000);
     expect(get.value.position).to.be.greaterThan(offset);
-    expect(deleted.value.offset).to.be.greaterThan(offset);
+    expect(remove.value.offset).to.be.greaterThan(offset);
     expect(afterwards.value.found).to.equal(null);
-    expect(afterwards.value.position).to.be.greaterThan(deleted.value.offset);
+    expect(afterwards.value.position).to.be.greaterThan(remove.value.offset);
   });
 
   it('reads within a session and linearizably, and writes without waiting for the node', () => {
@@ -106,9 +106,9 @@ describe(`Avro ${avroVersion}'s Java client, on ${kafkaName}`, () => {
   });
 
   it('is told so in a string when its parameters cannot be read as the node’s, and may go on', () => {
-    const { get, delete: deleted } = calls.incompatible;
+    const { get, remove } = calls.incompatible;
     expect(get.error).to.match(/^message_unknown: .* get /);
-    expect(deleted.value.offset).to.be.a('number');
+    expect(remove.value.offset).to.be.a('number');
   });
 
   it('gets thousands of answers to calls that do not wait for one another', () => {

@@ -43,9 +43,12 @@ describe('the Avro server', () => {
     const { serial, value: written } = await client.next();
     expect(serial).to.equal(before);
     expect(written).to.include({ offset: 0, applied: true });
+    // Another write may be on its way: it is not done, and hears so.
+    expect(await client.failure('put', { key, value })).to.include({ code: 'shutting_down' });
+    await rig.replica.clock.pass(1_000);
     await client.socket.closed();
     client.socket.end();
-    await drained;
+    await passUntil(drained);
     expect(await rig.logged()).to.equal(1);
     expect(await rig.closings('draining')).to.equal(1);
     await until(async () => (await rig.metric('bitacora_avro_connections')) === 0);
@@ -55,11 +58,12 @@ describe('the Avro server', () => {
     const sockets = [(await rig.client()).socket, await rig.open()];
     await until(async () => (await rig.metric('bitacora_avro_connections')) === 2);
     const drained = rig.server.drain();
+    await rig.replica.clock.pass(1_000);
     for (const socket of sockets) {
       await socket.closed();
       socket.end();
     }
-    await drained;
+    await passUntil(drained);
     expect(await rig.closings('draining')).to.equal(2);
   });
 
@@ -74,12 +78,20 @@ describe('the Avro server', () => {
 
   it('drained, does not wait for a client that does not go: it is cut off', async () => {
     await rig.client();
-    let isDrained = false;
-    void rig.server.drain().then(() => {
-      isDrained = true;
-    });
-    while (!isDrained) await rig.replica.clock.pass(1_000);
+    await passUntil(rig.server.drain());
     await until(async () => (await rig.metric('bitacora_avro_connections')) === 0);
+  });
+
+  it('drained, ends a connection whose client goes on asking', async () => {
+    const client = await rig.client();
+    const drained = rig.server.drain();
+    for (let passedMs = 0; passedMs < 3_000; passedMs += 400) {
+      expect(await client.failure('get', { key })).to.include({ code: 'shutting_down' });
+      await rig.replica.clock.pass(400);
+    }
+    await client.socket.closed();
+    client.socket.end();
+    await passUntil(drained);
   });
 
   it('drained, does not wait for ever for a call that is not done', async () => {
@@ -87,14 +99,18 @@ describe('the Avro server', () => {
     await rig.replica.log.holdReader();
     client.send('put', { key, value });
     await until(async () => (await rig.logged()) === 1);
-    let isDrained = false;
-    void rig.server.drain().then(() => {
-      isDrained = true;
-    });
-    while (!isDrained) await rig.replica.clock.pass(1_000);
+    await passUntil(rig.server.drain());
     await rig.server.stop();
     await client.socket.closed();
   });
+
+  async function passUntil(done: Promise<void>): Promise<void> {
+    let isDone = false;
+    void done.then(() => {
+      isDone = true;
+    });
+    while (!isDone) await rig.replica.clock.pass(1_000);
+  }
 
   it('stopped, cuts every connection off', async () => {
     const client = await rig.client();

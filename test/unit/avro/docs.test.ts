@@ -86,7 +86,7 @@ describe('docs/AVRO.md', () => {
       constant('wire/protocol.ts', name),
     );
     expect(limit("text of a client's protocol")).to.equal(
-      `${number(protocolTextBytesMax)} bytes, with ${number(parts!)} parts and ${named} named types, nested ${depth} deep`,
+      `${number(protocolTextBytesMax)} bytes, with ${number(parts!)} parts and ${named} named types and messages, nested ${depth} deep`,
     );
     expect(limit('time from the connection to the handshake')).to.equal(seconds(server('handshakeTimeoutMs')));
     expect(limit('time for a message to arrive')).to.equal(seconds(server('messageTimeoutMs')));

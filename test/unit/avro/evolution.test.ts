@@ -23,7 +23,7 @@ describe('a client of an older or newer protocol', () => {
   const found = (reading: unknown) => (reading as { found: { value: Buffer } | null }).found?.value.toString();
 
   it('that knows neither consistency nor positions is read to as it always was', async () => {
-    const client = await clientOf((_, { get, delete: remove, put }) => {
+    const client = await clientOf((_, { get, remove, put }) => {
       get!.request = parameters(get!, 'key');
       remove!.request = parameters(remove!, 'key');
       put!.request = parameters(put!, 'key', 'value');
@@ -31,7 +31,7 @@ describe('a client of an older or newer protocol', () => {
     expect(found(await client.value('get', { key: bytes('k') }))).to.equal('v');
     expect(await client.value('put', { key: bytes('older'), value: bytes('1') })).to.include({ applied: true });
     expect(found(await client.value('get', { key: bytes('older') }))).to.equal('1');
-    expect(await client.value('delete', { key: bytes('older') })).to.include({ applied: true });
+    expect(await client.value('remove', { key: bytes('older') })).to.include({ applied: true });
     expect(found(await client.value('get', { key: bytes('older') }))).to.equal(undefined);
   });
 
@@ -119,10 +119,10 @@ describe('a client of an older or newer protocol', () => {
     });
 
     it('when its message is one-way', async () => {
-      const client = await clientOf((_, { delete: remove }) => {
+      const client = await clientOf((_, { remove }) => {
         Object.assign(remove!, { 'one-way': true, response: 'null', errors: undefined });
       });
-      await unknown(client, 'delete', { key: bytes('k') });
+      await unknown(client, 'remove', { key: bytes('k') });
       expect(found(await client.value('get', { key: bytes('k') }))).to.equal('v');
     });
 

@@ -123,8 +123,8 @@ describe('handshakes', () => {
     for (const [what, text, name] of [
       ['the one of its name, whatever its messages', foreign(original.name, 'get', 'put'), original.name],
       ['the one of its name, though it has none of the messages', foreign(database.name, 'getValue'), database.name],
-      ['the one that has all of its messages', foreign('Mine', 'getValue', 'delete'), original.name],
-      ['ours, when both have all of its messages', foreign('Mine', 'delete'), database.name],
+      ['the original, when it has all of its messages', foreign('Mine', 'getValue', 'delete'), original.name],
+      ['ours, when it has all of its messages', foreign('Mine', 'remove'), database.name],
       ['ours, when neither has', foreign('Mine', 'getValue', 'get'), database.name],
       ['ours, when it has no messages', foreign('Mine'), database.name],
     ] as const) {

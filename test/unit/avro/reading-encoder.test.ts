@@ -62,6 +62,21 @@ describe('the encoder of readings', () => {
     );
   });
 
+  it('tells of a time beyond all times the nearest that there is', () => {
+    for (const timestampMs of [2 ** 63, -(2 ** 63)]) {
+      const found = { partition: 0, offset: 0, timestampMs, value: Buffer.alloc(0), latin1: '' };
+      const reading: Reading = {
+        found: { ...found, expiresAtMs: undefined, contentType: undefined },
+        source: 'log',
+        partition: 0,
+        position: 1,
+      };
+      const nearest = { ...reading, found: { ...reading.found!, timestampMs: Math.sign(timestampMs) * 2 ** 52 } };
+      const buffer = Buffer.alloc(200);
+      expect(buffer.subarray(0, readingEncoder.encode(reading, buffer, 0))).to.deep.equal(byAvsc(nearest));
+    }
+  });
+
   it('throws for a number that it could not write as it is', () => {
     for (const position of [2 ** 53, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       const reading: Reading = { found: undefined, source: 'log', partition: 0, position };

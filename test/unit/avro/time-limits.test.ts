@@ -100,8 +100,8 @@ describe('time on the Avro socket', () => {
     const rig = new ConnectionRig({ handlers: { getValue: () => 'x'.repeat(1_500) } });
     const { socket } = await shaken(rig);
     socket.isRead = false;
-    await socket.send(Buffer.concat(Array.from({ length: 10 }, (_, i) => get(i + 1))));
-    while (framesIn(socket.received).length < 11) {
+    await socket.send(Buffer.concat(Array.from({ length: 40 }, (_, i) => get(i + 1))));
+    while (framesIn(socket.received).length < 41) {
       await rig.pass(rig.limits.messageTimeoutMs / 2);
       expect(await rig.closings()).to.deep.equal({});
       socket.takeOne();

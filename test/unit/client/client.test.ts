@@ -45,7 +45,7 @@ describe('the client', () => {
     ).to.deep.equal([
       ['put', Buffer.from('clave ñ').toString('latin1'), Buffer.from([0xff, 0x00])],
       ['put', '\xff\0', Buffer.alloc(0)],
-      ['delete', '\xff\0', undefined],
+      ['remove', '\xff\0', undefined],
     ]);
   });
 

@@ -173,7 +173,7 @@ describe('a client whose nodes fail', () => {
       await newer;
       expect(second.calls.slice(2).map(({ message, key }) => [message, key])).to.deep.equal([
         ['put', 'k'],
-        ['delete', 'k'],
+        ['remove', 'k'],
       ]);
     });
 

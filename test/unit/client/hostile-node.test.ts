@@ -167,7 +167,7 @@ describe('a client of a node that means harm', () => {
           .find(({ name }: { name: string }) => name === 'Value')
           .fields.unshift({ name: 'epoch', type: 'int' });
         json.messages.put.request.push({ name: 'note', type: 'string', default: 'none' });
-        json.messages.delete.request.pop();
+        json.messages.remove.request.pop();
       });
       node.onCall = (call) => {
         if (call.message !== 'get') return call.written(4);
@@ -196,7 +196,7 @@ describe('a client of a node that means harm', () => {
     it('says of a message that the node has not, or answers otherwise, that it is unknown, and sends nothing', async () => {
       node.protocol = otherProtocol((json) => {
         delete json.messages.multiPut;
-        json.messages.delete.response = 'string';
+        json.messages.remove.response = 'string';
       });
       node.onCall = (call) => call.written();
       const client = await connected({ timeoutMs: 60_000 });

@@ -148,8 +148,8 @@ public class AvroClient {
           "consistency", c.symbol("Consistency", "LINEARIZABLE")));
       outcomes.put("logged", c.outcome("put", "key", bytes("by java, ours"), "value", value,
           "wait", c.symbol("Wait", "LOGGED")));
-      outcomes.put("delete", c.outcome("delete", "key", key));
-      outcomes.put("deleted", c.outcome("get", "key", key));
+      outcomes.put("remove", c.outcome("remove", "key", key));
+      outcomes.put("removed", c.outcome("get", "key", key));
       outcomes.put("emptyKey", c.outcome("get", "key", bytes("")));
       outcomes.put("badTtl", c.outcome("put", "key", key, "value", value, "ttlMs", 0L));
       return outcomes;
@@ -255,14 +255,14 @@ public class AvroClient {
           "types": [ { "type": "error", "name": "Failure", "fields": [ { "name": "code", "type": "string" } ] } ],
           "messages": {
             "get": { "request": [ { "name": "key", "type": "int" } ], "response": "null", "errors": ["Failure"] },
-            "delete": { "request": [ { "name": "key", "type": "bytes" } ],
+            "remove": { "request": [ { "name": "key", "type": "bytes" } ],
                         "response": { "type": "record", "name": "Written", "fields": [ { "name": "offset", "type": "long" } ] },
                         "errors": ["Failure"] } } }
         """);
     try (Connection c = Connection.open(node, protocol)) {
       Map<String, Object> outcomes = new LinkedHashMap<>();
       outcomes.put("get", c.outcome("get", "key", 1));
-      outcomes.put("delete", c.outcome("delete", "key", bytes("nothing")));
+      outcomes.put("remove", c.outcome("remove", "key", bytes("nothing")));
       return outcomes;
     }
   }
@@ -322,7 +322,7 @@ public class AvroClient {
         c.call("multiPut", "writes", List.of(
             c.record("Write", "key", bytes("uno"), "value", bytes("1")), c.record("Write", "key", bytes(""), "value", null)));
         c.call("multiGet", "keys", List.of(bytes("uno"), bytes("dos"), bytes("")));
-        c.call("delete", "key", bytes("clave"));
+        c.call("remove", "key", bytes("clave"));
         try {
           c.call("get", "key", bytes(""));
         } catch (AvroRemoteException expected) {
