@@ -27,7 +27,9 @@ const batchBytes = 16 * 1024 * 1024;
 const aroundValueBytes = 256 * 1024;
 const callsMax = 1_024;
 const answerBytesMax = 4 * 1024 * 1024;
+/** Of all connections together: of messages that have come in part, and of requests under way. */
 const heldBytesMax = 512 * 1024 * 1024;
+const heldCallBytesMax = 512 * 1024 * 1024;
 const handshakeTimeoutMs = 60_000;
 const messageTimeoutMs = 60_000;
 /** As Kafka's connections.max.idle.ms: clients keep their connections for long, and open them again by themselves. */
@@ -44,9 +46,15 @@ export class AvroServer implements Service {
   readonly #handshakes: Handshakes;
   readonly #limits: ConnectionLimits;
   readonly #metrics: CallMetrics;
-  readonly #held: HeldMemory = { bytes: 0, bytesMax: heldBytesMax };
   readonly #slab = new Slab();
   readonly #connections = new Set<Connection>();
+  readonly #held: HeldMemory = {
+    bytes: 0,
+    bytesMax: heldBytesMax,
+    callBytes: 0,
+    callBytesMax: heldCallBytesMax,
+    connections: this.#connections,
+  };
   #draining = false;
   #cancelCheck: () => void = () => {};
 

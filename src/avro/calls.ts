@@ -9,6 +9,17 @@ import type { MessageTypes, Protocol } from './wire/protocol.ts';
 // biome-ignore lint/suspicious/noExplicitAny: parameters are checked against the message's schema before.
 export type Handler = (parameters: any) => unknown;
 
+/** What a handler returns whose work begins bit by bit: the connection begins no other call meanwhile, which would overtake it. */
+export class Begun {
+  readonly begun: Promise<void>;
+  readonly answer: Promise<unknown>;
+
+  constructor(begun: Promise<void>, answer: Promise<unknown>) {
+    this.begun = begun;
+    this.answer = answer;
+  }
+}
+
 export interface ServedProtocol {
   readonly protocol: Protocol;
   readonly handlers: Readonly<Record<string, Handler>>;

@@ -3,7 +3,7 @@ import avsc from 'avsc';
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
-import type { Call, Calls } from './calls.ts';
+import { Begun, type Call, type Calls } from './calls.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { CallMetrics, CloseReason } from './metrics.ts';
 import { MalformedError, SchemaRefusedError, Walk } from './wire/bounds.ts';
@@ -26,10 +26,15 @@ export interface ConnectionLimits {
   readonly idleTimeoutMs: number;
 }
 
-/** Memory for messages of which a part has come, of all connections together. */
+/** What all connections together hold of what has come. */
 export interface HeldMemory {
+  /** Of messages of which a part has come. Above `bytesMax` the connection that holds most of it is closed. */
   bytes: number;
   readonly bytesMax: number;
+  /** Of requests that are being carried out. From `callBytesMax` on no connection takes a call. */
+  callBytes: number;
+  readonly callBytesMax: number;
+  readonly connections: ReadonlySet<Connection>;
 }
 
 export interface ConnectionOptions {
@@ -61,6 +66,8 @@ const refusingMs = 3_000;
 const bytesOfValue = 512;
 /** Calls that fail one after the other before others have their turn: an error costs some ten times what an answer does. */
 const failuresAtOnceMax = 200;
+/** A client that does not know the node's protocol asks once, and sends its own the second time. */
+const unknownProtocolsMax = 8;
 const systemErrors = avsc.Type.forSchema(['string']);
 const nothing = avsc.Type.forSchema('null');
 /** In front of a response, or of an error: no metadata, and which of the two follows. */
@@ -81,8 +88,13 @@ export class Connection {
   #callBytes = 0;
   #heldBytes = 0;
   #pumpIsDue = false;
+  #turnIsDue = false;
+  /** A call has not begun with all of its work, which others would overtake. */
+  #isBeginning = false;
   /** Calls that have failed since others had their turn. */
   #failures = 0;
+  /** Handshakes of which it was not known which protocol is meant. */
+  #unknownProtocols = 0;
   /** No call is taken any more; the connection ends with the last answer. */
   #ending: CloseReason | undefined;
   /** Since when calls that still come are refused. */
@@ -93,8 +105,8 @@ export class Connection {
   readonly #openedMs: number;
   #activeMs: number;
   #frameBeganMs: number | undefined;
-  /** What waited to be taken when it was last looked, and since when it has been as much. */
-  #stuckBytes = 0;
+  /** What had been taken when it was last looked, and since when something has waited and no more was taken. */
+  #takenBytes = 0;
   #stuckMs: number | undefined;
   /** When the last answer was taken. */
   #lingeringSinceMs: number | undefined;
@@ -107,12 +119,7 @@ export class Connection {
     this.#openedMs = clock.monotonicMs();
     this.#activeMs = this.#openedMs;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
-    socket.on('drain', () => {
-      // As much may wait again at the next look, and be something else.
-      this.#stuckBytes = 0;
-      this.#stuckMs = undefined;
-      this.#pump();
-    });
+    socket.on('drain', () => this.#pump());
     socket.on('end', () => {
       this.#hasAskedAll = true;
       this.#pump();
@@ -128,19 +135,28 @@ export class Connection {
     const isOver = (sinceMs: number | undefined, timeoutMs: number) =>
       sinceMs !== undefined && nowMs - sinceMs > timeoutMs;
     const { socket } = this.#options;
-    if (socket.writableLength !== this.#stuckBytes) {
-      this.#stuckBytes = socket.writableLength;
-      this.#stuckMs = this.#stuckBytes === 0 ? undefined : nowMs;
-      // Who takes what waits for it is not idle, though it is not read from meanwhile.
+    if (socket.isPaused()) {
+      // It may wait for calls of other connections to end, of which it hears nothing.
+      this.#pump();
+      // Who is not read from cannot show that it is not idle.
       this.#activeMs = nowMs;
     }
+    const { takenBytes } = this.#outbox;
+    if (takenBytes > this.#takenBytes) {
+      this.#takenBytes = takenBytes;
+      // Who takes what waits for it is not idle.
+      if (this.#stuckMs !== undefined) this.#activeMs = nowMs;
+      this.#stuckMs = undefined;
+    }
+    if (socket.writableLength === 0) this.#stuckMs = undefined;
+    else this.#stuckMs ??= nowMs;
     if (this.#lingering) {
       if (isOver(this.#lingeringSinceMs, lingerMs) || isOver(this.#stuckMs, messageTimeoutMs)) socket.destroy();
       return;
     }
     if (this.#calls === undefined && isOver(this.#openedMs, handshakeTimeoutMs)) this.#destroy('handshake_timeout');
-    else if (!socket.isPaused() && isOver(this.#frameBeganMs, messageTimeoutMs)) this.#destroy('message_timeout');
     else if (isOver(this.#stuckMs, messageTimeoutMs)) this.#destroy('not_reading');
+    else if (!socket.isPaused() && isOver(this.#frameBeganMs, messageTimeoutMs)) this.#end('message_timeout');
     else if (this.#callsOpen > 0) return;
     else if (isOver(this.#activeMs, idleTimeoutMs)) this.#end('idle');
     else if (
@@ -193,9 +209,11 @@ export class Connection {
           continue;
         }
         if (this.#ending !== undefined || this.#hasEnoughToDo()) break;
-        if (this.#failures >= failuresAtOnceMax) {
+        // To learn a protocol takes long: each in a turn of the event loop of its own.
+        const isOthersTurn = this.#calls === undefined && this.#options.handshakes.isBusy;
+        if (isOthersTurn || this.#failures >= failuresAtOnceMax) {
           isBlocked = true;
-          setImmediate(() => this.#pump());
+          this.#pumpInNextTurn();
           break;
         }
         const frame = this.#reader.next();
@@ -211,9 +229,22 @@ export class Connection {
     }
     this.#outbox.send();
     if (isBlocked || this.#hasEnoughToDo()) socket.pause();
-    else if (socket.isPaused()) socket.resume();
+    else if (socket.isPaused()) {
+      socket.resume();
+      // While it was not read from, the rest of a message could not come.
+      this.#frameBeganMs = undefined;
+    }
     this.#account();
     if (this.#ending !== undefined && this.#callsOpen === 0) this.#finish(this.#ending);
+  }
+
+  #pumpInNextTurn(): void {
+    if (this.#turnIsDue) return;
+    this.#turnIsDue = true;
+    setImmediate(() => {
+      this.#turnIsDue = false;
+      this.#pump();
+    });
   }
 
   #isFull(): boolean {
@@ -221,8 +252,13 @@ export class Connection {
   }
 
   #hasEnoughToDo(): boolean {
-    const { callsMax, callBytesMax } = this.#options.limits;
-    return this.#callsOpen >= callsMax || this.#callBytes >= callBytesMax;
+    const { limits, held } = this.#options;
+    return (
+      this.#isBeginning ||
+      this.#callsOpen >= limits.callsMax ||
+      this.#callBytes >= limits.callBytesMax ||
+      held.callBytes >= held.callBytesMax
+    );
   }
 
   #carryOut({ serial, body }: Frame): void {
@@ -250,6 +286,14 @@ export class Connection {
       this.#answerFailure(serial, handshake, call, known);
       return;
     }
+    if (value instanceof Begun) {
+      this.#isBeginning = true;
+      void value.begun.then(() => {
+        this.#isBeginning = false;
+        this.#pump();
+      });
+      value = value.answer;
+    }
     if (!(value instanceof Promise)) {
       this.#answerSuccess(serial, handshake, call, value);
       return;
@@ -258,6 +302,7 @@ export class Connection {
     const done = { serial, handshake, call, requestBytes };
     this.#callsOpen += 1;
     this.#callBytes += requestBytes;
+    this.#options.held.callBytes += requestBytes;
     value.then(
       (result) => this.#done({ ...done, value: result, error: undefined }),
       (error: unknown) => this.#done({ ...done, value: undefined, error }),
@@ -272,10 +317,14 @@ export class Connection {
     this.#calls = calls;
     if (calls !== undefined) return bytes;
     this.#outbox.put(serial, bytes, nothing, null);
+    this.#unknownProtocols += 1;
+    if (this.#unknownProtocols === unknownProtocolsMax) this.#ending = 'malformed';
     return undefined;
   }
 
   #done(finished: Finished): void {
+    // Not when it is answered: a client that is slow to take its answers must not keep others from theirs.
+    this.#options.held.callBytes -= finished.requestBytes;
     this.#finished.push(finished);
     if (this.#pumpIsDue) return;
     // Writes of one batch of the log are done one after the other at the same instant: one answer for all.
@@ -344,7 +393,7 @@ export class Connection {
     if (this.#lingering) return;
     metrics.closed(reason);
     this.#lingering = true;
-    // Nobody has shaken hands: there was no answer, so none can be lost.
+    // Nobody has shaken hands: no call was answered, so no answer can be lost.
     if (this.#calls === undefined && reason !== 'by_client') return void socket.destroy();
     socket.resume();
     socket.end(() => {
@@ -355,7 +404,7 @@ export class Connection {
   #destroy(reason: CloseReason): void {
     const { socket, metrics } = this.#options;
     if (!this.#lingering) metrics.closed(reason);
-    this.#lingering = true;
+    this.#letGo();
     socket.destroy();
   }
 
@@ -367,19 +416,27 @@ export class Connection {
 
   /** Keeps count of the memory that messages take of which a part has come. */
   #account(): void {
-    const { held, clock, logger } = this.#options;
+    const { held, clock } = this.#options;
     const { heldBytes, isWithinFrame } = this.#reader;
     held.bytes += heldBytes - this.#heldBytes;
     this.#heldBytes = heldBytes;
     if (!isWithinFrame) this.#frameBeganMs = undefined;
     else this.#frameBeganMs ??= clock.monotonicMs();
-    if (held.bytes > held.bytesMax && heldBytes > 0) {
-      logger.warn(
-        { heldBytes: held.bytes },
-        'clients have too many large messages under way: one connection is closed',
-      );
-      this.#destroy('overloaded');
+    if (held.bytes > held.bytesMax) this.#closeLargest();
+  }
+
+  /** Whoever crosses the limit need not be who has filled the memory. */
+  #closeLargest(): void {
+    const { held, logger } = this.#options;
+    let largest: Connection = this;
+    for (const connection of held.connections) {
+      if (connection.#heldBytes > largest.#heldBytes) largest = connection;
     }
+    logger.warn(
+      { heldBytes: held.bytes, client: largest.#options.socket.remoteAddress },
+      'clients have too many large messages under way: the connection that holds most is closed',
+    );
+    largest.#destroy('overloaded');
   }
 }
 

@@ -1,16 +1,17 @@
-import type { Consistency, Database, Reading, WriteOptions, Written } from '../database/database.ts';
+import type { Consistency, Database, WriteOptions, Written } from '../database/database.ts';
+import { beginInSlices, errorAsAnswer } from '../database/slices.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError, errorTable } from '../kernel/errors.ts';
-import type { ServedProtocol } from './calls.ts';
-import { nearestLong, readingEncoder } from './reading-encoder.ts';
+import { Begun, type ServedProtocol } from './calls.ts';
+import { readingEncoder, readingsEncoder } from './reading-encoder.ts';
 import type {
+  EachWritten,
   FailureData,
   GetParameters,
   MultiGetParameters,
   MultiPutParameters,
   PositionData,
   PutParameters,
-  ReadingData,
   WaitSymbol,
   WrittenData,
 } from './wire/database-data.ts';
@@ -35,7 +36,7 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
   return {
     protocol: ownProtocol('database.avpr'),
     failureOf: failureData,
-    encoders: { get: readingEncoder },
+    encoders: { get: readingEncoder, multiGet: readingsEncoder(answerBytesMax) },
     handlers: {
       get: ({ key, consistency, positions }: GetParameters) =>
         database.readConsistently(key, consistencyOf(consistency, positions)),
@@ -44,26 +45,20 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
         writtenData(await database.delete(key, { wait: waits[wait] })),
       multiGet: async ({ keys, consistency, positions }: MultiGetParameters) => {
         checkBatch(keys.length);
-        const level = consistencyOf(consistency, positions);
-        let bytesLeft = answerBytesMax;
-        const answers = await each(keys, (key) => database.readConsistently(key, level));
-        return answers.map((answer) => {
-          if (answer instanceof BitacoraError) return { 'bitacora.rpc.Failure': failureData(answer) };
-          bytesLeft -= answer.found?.latin1.length ?? 0;
-          if (bytesLeft >= 0) return { 'bitacora.rpc.Reading': readingData(answer) };
-          const detail = `The values before this one have ${answerBytesMax} bytes: ask for the rest in another call.`;
-          return { 'bitacora.rpc.Failure': failureData(new BitacoraError('answer_too_large', detail)) };
-        });
+        return database.readMany(keys, consistencyOf(consistency, positions));
       },
-      multiPut: async ({ writes, wait }: MultiPutParameters) => {
+      multiPut: ({ writes, wait }: MultiPutParameters) => {
         checkBatch(writes.length);
-        const answers = await each(writes, ({ key, value, ttlMs, contentType }) =>
-          value === null ? database.delete(key, { wait: waits[wait] }) : put({ key, value, wait, ttlMs, contentType }),
+        const { begun, results } = beginInSlices(writes, ({ key, value, ttlMs, contentType }) =>
+          errorAsAnswer(() =>
+            value === null
+              ? database.delete(key, { wait: waits[wait] })
+              : put({ key, value, wait, ttlMs, contentType }),
+          ),
         );
-        return answers.map((answer) =>
-          answer instanceof BitacoraError
-            ? { 'bitacora.rpc.Failure': failureData(answer) }
-            : { 'bitacora.rpc.Written': writtenData(answer) },
+        return new Begun(
+          begun,
+          results.then((answers) => answers.map(eachWritten)),
         );
       },
     },
@@ -71,20 +66,6 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
 }
 
 const waits: Readonly<Record<WaitSymbol, WriteOptions['wait']>> = { APPLIED: 'applied', LOGGED: 'logged' };
-
-/** What each comes to, in order; a `BitacoraError` of one is its answer, any other error is the whole call's. */
-function each<In, Out>(items: readonly In[], work: (item: In) => Out | Promise<Out>): Promise<(Out | BitacoraError)[]> {
-  return Promise.all(
-    items.map(async (item) => {
-      try {
-        return await work(item);
-      } catch (error) {
-        if (error instanceof BitacoraError) return error;
-        throw error;
-      }
-    }),
-  );
-}
 
 function consistencyOf(level: GetParameters['consistency'], positions: readonly PositionData[]): Consistency {
   switch (level) {
@@ -132,23 +113,10 @@ function checkedType(contentType: string | null): string | undefined {
   throw new BitacoraError('parameter_invalid', 'contentType has 1 to 256 characters of printable ASCII.');
 }
 
-function readingData({ found, source, partition, position }: Reading): ReadingData {
-  return {
-    found:
-      found === undefined
-        ? null
-        : {
-            value: found.value,
-            partition: found.partition,
-            offset: found.offset,
-            timestampMs: nearestLong(found.timestampMs),
-            expiresAtMs: found.expiresAtMs ?? null,
-            contentType: found.contentType ?? null,
-          },
-    source: source === 'log' ? 'LOG' : 'PEER',
-    partition,
-    position,
-  };
+function eachWritten(answer: Written | BitacoraError): EachWritten {
+  return answer instanceof BitacoraError
+    ? { 'bitacora.rpc.Failure': failureData(answer) }
+    : { 'bitacora.rpc.Written': writtenData(answer) };
 }
 
 function writtenData({ partition, offset, timestampMs, applied }: Written): WrittenData {

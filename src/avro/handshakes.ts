@@ -1,9 +1,16 @@
 import { Calls, type ServedProtocol } from './calls.ts';
 import type { HandshakeRequest, HandshakeResponse } from './wire/handshake.ts';
-import { foreignProtocol, type Protocol } from './wire/protocol.ts';
+import { foreignProtocol, type Protocol, protocolHash } from './wire/protocol.ts';
 
 /** Protocols of clients that are remembered, so that each is sent once. */
 const rememberedMax = 256;
+/** Their texts together, in bytes: what avsc makes of a text takes memory in proportion to it. */
+const rememberedTextBytesMax = 4 * 1024 * 1024;
+
+interface Remembered {
+  readonly calls: Calls;
+  readonly textBytes: number;
+}
 
 export interface Agreed {
   readonly response: HandshakeResponse;
@@ -19,8 +26,10 @@ export class Handshakes {
   /** The first one is for clients of which nothing is known. */
   readonly #served: readonly [ServedProtocol, ...ServedProtocol[]];
   /** By the hash of the client's protocol in hex; what is used last stands last. */
-  readonly #remembered = new Map<string, Calls>();
+  readonly #remembered = new Map<string, Remembered>();
+  #rememberedTextBytes = 0;
   readonly #own: ReadonlyMap<string, Calls>;
+  #isBusy = false;
 
   constructor(served: readonly [ServedProtocol, ...ServedProtocol[]]) {
     this.#served = served;
@@ -45,27 +54,52 @@ export class Handshakes {
     return this.#remembered.size;
   }
 
+  /**
+   * Whether a client's protocol was compiled in this turn of the event loop, which can take tens of milliseconds: another's
+   * first frame should wait for the next turn.
+   */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
   #known(clientHash: Buffer): Calls | undefined {
     const name = clientHash.toString('hex');
     const own = this.#own.get(name);
     if (own !== undefined) return own;
-    const calls = this.#remembered.get(name);
-    if (calls !== undefined) this.#remember(name, calls);
-    return calls;
+    const remembered = this.#remembered.get(name);
+    if (remembered === undefined) return undefined;
+    this.#remembered.delete(name);
+    this.#remembered.set(name, remembered);
+    return remembered.calls;
   }
 
   #learn(text: string): Calls {
-    const client = foreignProtocol(text);
-    const name = client.hash.toString('hex');
-    const calls = this.#known(client.hash) ?? new Calls(this.#servedTo(client), client);
-    if (!this.#own.has(name)) this.#remember(name, calls);
+    const hash = protocolHash(text);
+    const known = this.#known(hash);
+    if (known !== undefined) return known;
+    this.#beBusy();
+    const client = foreignProtocol(text, hash);
+    const calls = new Calls(this.#servedTo(client), client);
+    this.#remember(hash.toString('hex'), { calls, textBytes: Buffer.byteLength(text) });
     return calls;
   }
 
-  #remember(name: string, calls: Calls): void {
-    this.#remembered.delete(name);
-    this.#remembered.set(name, calls);
-    if (this.#remembered.size > rememberedMax) this.#remembered.delete(this.#remembered.keys().next().value!);
+  #beBusy(): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    setImmediate(() => {
+      this.#isBusy = false;
+    });
+  }
+
+  #remember(name: string, remembered: Remembered): void {
+    this.#remembered.set(name, remembered);
+    this.#rememberedTextBytes += remembered.textBytes;
+    for (const [oldest, { textBytes }] of this.#remembered) {
+      if (this.#remembered.size <= rememberedMax && this.#rememberedTextBytes <= rememberedTextBytesMax) return;
+      this.#remembered.delete(oldest);
+      this.#rememberedTextBytes -= textBytes;
+    }
   }
 
   /** The protocol of the client's name; for a client that has renamed its own, the one that has all of its messages. */

@@ -10,7 +10,8 @@ export class CheckedType<T> {
   /** Throws a `SchemaRefusedError`, or avsc's error when what `writer` writes cannot be read as `reader`. */
   constructor(reader: Type, writer: Type = reader) {
     this.#reader = reader;
-    this.#resolver = writer === reader ? undefined : reader.createResolver(writer);
+    // Names are compared without their namespaces (Avro specification, "Schema Resolution").
+    this.#resolver = writer === reader ? undefined : reader.createResolver(writer, { ignoreNamespaces: true });
     this.#walker = new Walkers().of(writer);
   }
 

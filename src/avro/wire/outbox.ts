@@ -11,6 +11,14 @@ export interface Encoder<T = unknown> {
   encode(value: T, buffer: Buffer, at: number): number;
 }
 
+/** What node:net has no public names for. */
+type SocketWithHandle = Pick<Socket, 'writableLength'> & {
+  readonly bytesWritten?: number;
+  /** What has left the stream's queue for the handle's. */
+  readonly _bytesDispatched?: number;
+  readonly _handle?: { readonly writeQueueSize?: number } | null;
+};
+
 /** Memory that connections write their messages into, one after the other; an idle one has none of its own. */
 export class Slab {
   buffer: Buffer = Buffer.alloc(0);
@@ -28,6 +36,8 @@ export class Outbox {
   readonly #slab: Slab;
   /** Where in the slab begins what has not been sent. */
   #start = 0;
+  /** Bytes given to the socket. */
+  #sentBytes = 0;
 
   constructor(socket: Socket, slab: Slab) {
     this.#socket = socket;
@@ -38,6 +48,17 @@ export class Outbox {
   /** Bytes that the other side has not taken. Between `open` and `send`. */
   get waitingBytes(): number {
     return this.#slab.filled - this.#start + this.#socket.writableLength;
+  }
+
+  /**
+   * Bytes that the system has taken for the other side. `writableLength` falls only when all of a write has been taken, which
+   * lasts minutes for a large one over a slow line: a socket's handle knows how much of it is left, and node:net's idle timer
+   * looks there for the same reason. Streams without one count whole writes.
+   */
+  get takenBytes(): number {
+    const { bytesWritten, _bytesDispatched, _handle, writableLength } = this.#socket as SocketWithHandle;
+    if (_bytesDispatched === undefined || bytesWritten === undefined) return this.#sentBytes - writableLength;
+    return this.#sentBytes - (bytesWritten - _bytesDispatched) - (_handle?.writeQueueSize ?? 0);
   }
 
   open(): void {
@@ -62,8 +83,13 @@ export class Outbox {
 
   send(): void {
     const { buffer, filled } = this.#slab;
-    if (filled > this.#start) this.#socket.write(buffer.subarray(this.#start, filled));
+    if (filled === this.#start) return;
+    const piece = buffer.subarray(this.#start, filled);
     this.#start = filled;
+    this.#sentBytes += piece.length;
+    // What waits keeps all of its slab: many small answers, each in a slab that others have filled, would keep as many slabs.
+    const isWaste = this.#socket.writableLength > 0 && 2 * piece.length < buffer.length;
+    this.#socket.write(isWaste ? copyOf(piece) : piece);
   }
 
   #makeRoom(needed: number, newBytes: number): void {
@@ -74,4 +100,11 @@ export class Outbox {
     slab.filled = 0;
     this.#start = 0;
   }
+}
+
+/** In memory of its own: Buffer's pool would be kept as the slab is. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }

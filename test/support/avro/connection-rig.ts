@@ -90,6 +90,7 @@ const smallLimits: ConnectionLimits = {
 export interface ConnectionRigOptions {
   readonly limits?: Partial<ConnectionLimits>;
   readonly heldBytesMax?: number;
+  readonly heldCallBytesMax?: number;
   /** Of the original protocol: what a test does not give is never called by it. */
   readonly handlers?: Readonly<Record<string, Handler>>;
   readonly served?: readonly [ServedProtocol, ...ServedProtocol[]];
@@ -107,19 +108,25 @@ export class ConnectionRig {
   readonly #callMetrics: CallMetrics;
   readonly #open = new Set<Connection>();
 
-  constructor({ limits = {}, heldBytesMax = 1_000_000, handlers = {}, served }: ConnectionRigOptions = {}) {
+  constructor({ limits = {}, heldBytesMax, heldCallBytesMax, handlers = {}, served }: ConnectionRigOptions = {}) {
     this.limits = { ...smallLimits, ...limits };
-    this.held = { bytes: 0, bytesMax: heldBytesMax };
+    this.held = {
+      bytes: 0,
+      bytesMax: heldBytesMax ?? 1_000_000,
+      callBytes: 0,
+      callBytesMax: heldCallBytesMax ?? 1_000_000,
+      connections: this.#open,
+    };
     const protocol = ownProtocol('rpc.avpr');
     this.handshakes = new Handshakes(served ?? [{ protocol, handlers, failureOf: ({ message }) => message }]);
     this.#callMetrics = new CallMetrics(this.#metrics, () => this.#open.size);
   }
 
-  open(): { socket: ScriptedSocket; connection: Connection } {
+  open(handshakes = this.handshakes): { socket: ScriptedSocket; connection: Connection } {
     const socket = new ScriptedSocket();
     const connection = new Connection({
       socket: socket as unknown as Socket,
-      handshakes: this.handshakes,
+      handshakes,
       limits: this.limits,
       held: this.held,
       slab: this.#slab,

@@ -205,8 +205,8 @@ describe('a connection of the Avro socket', () => {
       const keys = [...Array.from({ length: 18 }, () => bytes('large')), bytes('none')];
       const answers = (await client.value('multiGet', { keys })) as Record<string, { code?: string }>[];
       const codes = answers.map((answer) => answer['bitacora.rpc.Failure']?.code);
-      expect(codes.filter((code) => code === undefined)).to.have.length(16);
-      expect(codes.slice(16)).to.deep.equal(['answer_too_large', 'answer_too_large', 'answer_too_large']);
+      expect(codes.filter((code) => code === undefined)).to.have.length(17);
+      expect(codes.slice(16)).to.deep.equal(['answer_too_large', 'answer_too_large', undefined]);
     });
   });
 
@@ -249,6 +249,20 @@ describe('a connection of the Avro socket', () => {
       socket.ask(2, databaseProtocol.opening({ withText: true, knowing: serverHash! }), ping);
       const { handshake } = databaseProtocol.answerTo('', (await socket.answer()).body, { afterHandshake: true });
       expect(handshake?.match).to.equal('BOTH');
+    });
+
+    it('so often and no more by a client that never says which protocol it means', async () => {
+      const stranger = Buffer.alloc(16, 7);
+      const socket = await rig.open();
+      const asks = Buffer.concat([stranger, long(0), stranger, long(0), ping]);
+      for (let i = 0; i < 7; i += 1) {
+        socket.ask(i, asks);
+        expect(handshakeAnswerIn((await socket.answer()).body).match).to.equal('NONE');
+      }
+      expect(socket.hasEnded).to.equal(false);
+      socket.ask(7, asks);
+      await socket.closed();
+      await until(async () => (await rig.closings('malformed')) === 1);
     });
 
     it('as a client that knows the server, or not', async () => {

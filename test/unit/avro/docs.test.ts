@@ -82,11 +82,11 @@ describe('docs/AVRO.md', () => {
     expect(limit('calls of a connection under way')).to.include(number(server('callsMax')));
     expect(limit('answers that a client has not taken')).to.equal(mebibytes(server('answerBytesMax')));
     expect(limit('partly arrived messages of all connections')).to.equal(mebibytes(server('heldBytesMax')));
-    const [parts, named, depth] = ['nodesMax', 'namedTypesMax', 'depthMax'].map((name) =>
-      constant('wire/protocol.ts', name),
+    const [parts, named, depth, characters] = ['nodesMax', 'namedTypesMax', 'depthMax', 'nameCharactersMax'].map(
+      (name) => constant('wire/protocol.ts', name),
     );
     expect(limit("text of a client's protocol")).to.equal(
-      `${number(protocolTextBytesMax)} bytes, with ${number(parts!)} parts and ${named} named types and messages, nested ${depth} deep`,
+      `${number(protocolTextBytesMax)} bytes, with ${number(parts!)} parts and ${named} named types and messages, nested ${depth} deep, and names of ${characters} characters`,
     );
     expect(limit('time from the connection to the handshake')).to.equal(seconds(server('handshakeTimeoutMs')));
     expect(limit('time for a message to arrive')).to.equal(seconds(server('messageTimeoutMs')));

@@ -67,6 +67,18 @@ describe('a client of an older or newer protocol', () => {
     expect(found(await client.value('get', { key: 'ñandú' }))).to.equal('ü');
   });
 
+  it('that has its types in another namespace does what others do', async () => {
+    const moved = JSON.parse(JSON.stringify(ownJson('database.avpr')).replaceAll('bitacora.rpc', 'org.example'));
+    expect(moved.namespace).to.equal('org.example');
+    const client = await rig.client(new ClientProtocol(moved));
+    const write = { key: bytes('moved'), value: bytes('5') };
+    const written = (await client.value('put', { ...write, wait: 'LOGGED' })) as { partition: number; offset: number };
+    const positions = [{ partition: written.partition, position: written.offset + 1 }];
+    const reading = await client.value('get', { key: bytes('moved'), consistency: 'SESSION', positions });
+    expect(found(reading)).to.equal('5');
+    expect(await client.value('multiPut', { writes: [write] })).to.have.length(1);
+  });
+
   it('that has narrower numbers is understood', async () => {
     const client = await clientOf((_, { put }) => {
       for (const parameter of put!.request) if (parameter.name === 'ttlMs') parameter.type = ['null', 'int'];

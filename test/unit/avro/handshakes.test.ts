@@ -22,6 +22,8 @@ function foreign(protocol: string, ...names: string[]): string {
   return JSON.stringify({ protocol, messages });
 }
 
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 describe('handshakes', () => {
   let handshakes: Handshakes;
   beforeEach(() => {
@@ -117,6 +119,57 @@ describe('handshakes', () => {
     const isKnown = (i: number) => agree(md5(textOf(i))).calls !== undefined;
     expect([0, 1, 2, 3, rememberedMax].map(isKnown)).to.deep.equal([true, true, false, true, true]);
     expect(agree(database.hash).calls).not.to.equal(undefined);
+  });
+
+  it('remember so many bytes of protocols, and forget those that were not used for longest', () => {
+    // 80 of them are 4 MiB less a little.
+    const textOf = (i: number, bytes = 52_000) => {
+      const text = foreign(`Client${i}`, 'get');
+      return text + ' '.repeat(bytes - text.length);
+    };
+    for (let i = 0; i < 80; i += 1) learn(textOf(i));
+    expect(handshakes.size).to.equal(80);
+    agree(md5(textOf(0)));
+    // For the first there is room still; for the second there is when two have gone.
+    learn(textOf(80, 30_000));
+    expect(handshakes.size).to.equal(81);
+    learn(textOf(81, 60_000));
+    const known = [0, 1, 2, 3, 80, 81].map((i) => {
+      const bytes = { 80: 30_000, 81: 60_000 }[i];
+      return agree(md5(textOf(i, bytes))).calls !== undefined;
+    });
+    expect(known).to.deep.equal([true, false, false, true, true, true]);
+    // What has gone takes no room: all that is learned anew stays, up to the bound.
+    for (let i = 100; i < 180; i += 1) learn(textOf(i));
+    expect(handshakes.size).to.equal(80);
+  });
+
+  it('are busy from when they compile a protocol to the next turn of the event loop', async () => {
+    const text = foreign('bitacora.rpc.Database', 'get');
+    agree(md5(text));
+    learn(database.text);
+    expect(handshakes.isBusy).to.equal(false);
+    learn(text);
+    expect(handshakes.isBusy).to.equal(true);
+    await Promise.resolve();
+    expect(handshakes.isBusy).to.equal(true);
+    await turn();
+    expect(handshakes.isBusy).to.equal(false);
+    // To be refused takes as long.
+    expect(() => learn(foreign('P', 'toString'))).to.throw(SchemaRefusedError);
+    expect(handshakes.isBusy).to.equal(true);
+    await turn();
+    expect(handshakes.isBusy).to.equal(false);
+  });
+
+  it('compile no protocol that they know already, whatever hash is sent with it, and none that is too long', async () => {
+    const text = foreign('bitacora.rpc.Database', 'get');
+    const { calls } = learn(text);
+    await turn();
+    for (const hash of [unknown, md5(text)]) expect(agree(hash, text).calls).to.equal(calls);
+    expect(agree(unknown, database.text).calls).to.equal(agree(database.hash).calls);
+    expect(() => agree(unknown, ' '.repeat(70_000))).to.throw(SchemaRefusedError);
+    expect(handshakes.isBusy).to.equal(false);
   });
 
   describe('serve a client of another protocol', () => {

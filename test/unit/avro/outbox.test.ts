@@ -138,6 +138,51 @@ describe('the outbox of a connection', () => {
     await Promise.all([received(far, sent), drained]);
     expect(outbox.waitingBytes).to.equal(0);
   });
+
+  it('knows how much has been taken while a large write is under way', async () => {
+    const { near, far } = await pair();
+    far.pause();
+    const outbox = new Outbox(near, new Slab());
+    outbox.open();
+    putIn(outbox, messageOf(1, 32 * 1_048_576));
+    const allBytes = outbox.waitingBytes;
+    outbox.send();
+    const first = outbox.takenBytes;
+    expect(first).to.be.within(1, allBytes - 1);
+    for (let bytes = 0; bytes < 16 * 1_048_576; ) {
+      const chunk = far.read() as Buffer | null;
+      if (chunk === null) await once(far, 'readable');
+      else bytes += chunk.length;
+    }
+    expect(near.writableLength).to.equal(allBytes);
+    expect(outbox.takenBytes).to.be.within(Math.max(first + 1, 16 * 1_048_576), allBytes - 1);
+    const drained = once(near, 'drain');
+    far.resume();
+    await drained;
+    expect(outbox.takenBytes).to.equal(allBytes);
+  });
+
+  it('does not keep the slab of a small message that waits', async () => {
+    const { near, far } = await pair();
+    far.pause();
+    const slab = new Slab();
+    const outbox = new Outbox(near, slab);
+    const written: Buffer[] = [];
+    const write = near.write.bind(near) as (bytes: Buffer) => boolean;
+    near.write = ((bytes: Buffer) => {
+      written.push(bytes);
+      return write(bytes);
+    }) as Socket['write'];
+    outbox.open();
+    putIn(outbox, messageOf(1, 32 * 1_048_576));
+    putIn(outbox, messageOf(2, 10));
+    outbox.send();
+    outbox.open();
+    putIn(outbox, messageOf(3, 50_000));
+    outbox.send();
+    expect(written.map(({ buffer }) => buffer === slab.buffer.buffer)).to.deep.equal([false, false, true]);
+    expect(written[1]!.buffer.byteLength).to.equal(written[1]!.length);
+  });
 });
 
 function messageOf(serial: number, valueBytes: number): Message {

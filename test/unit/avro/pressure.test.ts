@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { Handshakes } from '../../../src/avro/handshakes.ts';
 import { type ClientProtocol, framed, int32 } from '../../support/avro/avro-bytes.ts';
 import { AvroRig, originalProtocol } from '../../support/avro/avro-rig.ts';
 import { ConnectionRig, framesIn, type ScriptedSocket } from '../../support/avro/connection-rig.ts';
@@ -142,21 +143,86 @@ describe('under pressure a connection of the Avro socket', () => {
     await until(() => serials(socket).length === 41);
   });
 
-  it('is closed when messages that have come in part hold too much memory of all connections together', async () => {
+  it('is closed when messages that have come in part hold too much memory, and it holds most of all', async () => {
     const rig = new ConnectionRig({ heldBytesMax: 25_000 });
     const opened = [await shaken(rig), await shaken(rig), await shaken(rig), await shaken(rig)];
-    const part = Buffer.concat([int32(1), int32(1), int32(9_000), Buffer.alloc(8_000)]);
-    for (const { socket } of opened.slice(0, 3)) await socket.send(part);
+    const part = (bytes: number) => Buffer.concat([int32(1), int32(1), int32(9_900), Buffer.alloc(bytes)]);
+    for (const [i, bytes] of [6_000, 9_500, 6_000].entries()) await opened[i]!.socket.send(part(bytes));
     await settled();
-    expect(rig.held.bytes).to.be.within(24_000, 25_000);
-    await opened[3]!.socket.send(part);
+    expect(rig.held.bytes).to.be.within(21_000, 25_000);
+    await opened[3]!.socket.send(part(5_000));
     await settled();
     expect(await rig.closings()).to.deep.equal({ overloaded: 1 });
-    expect(opened.map(({ socket }) => socket.destroyed)).to.deep.equal([false, false, false, true]);
-    expect(rig.held.bytes).to.be.within(24_000, 25_000);
+    expect(opened.map(({ socket }) => socket.destroyed)).to.deep.equal([false, true, false, false]);
+    expect(rig.held.bytes).to.be.within(16_000, 25_000);
     for (const { socket } of opened) socket.destroy();
     await settled();
     expect(rig.held.bytes).to.equal(0);
+  });
+
+  it('takes no call while those of all connections together hold too much memory, and goes on by itself', async () => {
+    const held = new HeldCalls();
+    const rig = new ConnectionRig({
+      handlers: { setValue: held.handler, getValue: () => 'v' },
+      heldCallBytesMax: 25_000,
+    });
+    const opened = [await shaken(rig), await shaken(rig), await shaken(rig), await shaken(rig)];
+    for (const { socket } of opened.slice(0, 3)) await socket.send(set(1, 'x'.repeat(9_900)));
+    void opened[3]!.socket.send(get(1));
+    await settled();
+    expect(held.begun).to.have.length(3);
+    expect([serials(opened[3]!.socket), opened[3]!.socket.isPaused()]).to.deep.equal([[0], true]);
+    // Silent for as long as it is not read from, which is no fault of its own.
+    await rig.pass(rig.limits.idleTimeoutMs + 5_000);
+    // The end of a call counts, be it that its connection is gone.
+    opened[0]!.socket.destroy();
+    await settled();
+    held.finish(1);
+    await rig.pass(1_000);
+    expect([serials(opened[3]!.socket), opened[3]!.socket.isPaused()]).to.deep.equal([[0, 1], false]);
+    held.finish(2);
+    await settled();
+    expect(rig.held.callBytes).to.equal(0);
+  });
+
+  it('is not in the way of others while its answers wait to be taken', async () => {
+    const answers: ((answer: string | null) => void)[] = [];
+    const later = () => new Promise<string | null>((resolve) => answers.push(resolve));
+    const rig = new ConnectionRig({
+      handlers: { getValue: later, setValue: later, delete: () => null },
+      heldCallBytesMax: 10_000,
+    });
+    const [slow, other] = [await shaken(rig), await shaken(rig)];
+    slow.socket.isRead = false;
+    await slow.socket.send(Buffer.concat([get(1), set(2, 'x'.repeat(9_900))]));
+    // The first answer fills the connection up: the second one is held back.
+    answers[0]!('x'.repeat(2_500));
+    await settled();
+    answers[1]!(null);
+    await settled();
+    expect(rig.held.callBytes).to.equal(0);
+    await other.socket.send(framed(1, client.call('delete', { key: 'k' })));
+    await settled();
+    expect(serials(other.socket)).to.deep.equal([0, 1]);
+    slow.socket.readOn();
+    await until(() => serials(slow.socket).length === 3);
+  });
+
+  it('waits for its turn to shake hands while others have theirs', async () => {
+    const rig = new ConnectionRig({ handlers: { getValue: () => 'v' } });
+    const inTurn = { ...rig.handshakes, isBusy: true, agree: rig.handshakes.agree.bind(rig.handshakes) };
+    const known = await shaken(rig);
+    const waiting = rig.open(inTurn as unknown as Handshakes);
+    void waiting.socket.send(Buffer.concat([opening, get(1)]));
+    void waiting.socket.send(get(2));
+    for (let round = 0; round < 10; round += 1) await settled();
+    expect([serials(waiting.socket), waiting.socket.isPaused()]).to.deep.equal([[], true]);
+    await known.socket.send(get(1));
+    await settled();
+    expect(serials(known.socket)).to.deep.equal([0, 1]);
+    inTurn.isBusy = false;
+    await until(() => serials(waiting.socket).length === 3);
+    expect(serials(waiting.socket)).to.deep.equal([0, 1, 2]);
   });
 
   it('answers "internal" for a fault of the node’s, and goes on', async () => {

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { readingEncoder } from '../../../src/avro/reading-encoder.ts';
+import { readingEncoder, readingsEncoder } from '../../../src/avro/reading-encoder.ts';
 import { ownProtocol } from '../../../src/avro/wire/protocol.ts';
 import type { Reading, StoredValue } from '../../../src/database/database.ts';
+import { BitacoraError, errorTable } from '../../../src/kernel/errors.ts';
 
 const { responseType } = ownProtocol('database.avpr').messages.get('get')!;
 const numbers = fc
@@ -31,6 +32,10 @@ const readings: fc.Arbitrary<Reading> = fc.record({
   partition: fc.nat(),
   position: numbers,
 });
+
+const failures = fc
+  .record({ code: fc.constantFrom('key_empty', 'not_caught_up'), detail: fc.string({ unit: 'binary', maxLength: 50 }) })
+  .map(({ code, detail }) => new BitacoraError(code as 'key_empty', detail));
 
 describe('the encoder of readings', () => {
   it('writes what avsc writes, where it is told to, and says where it ends', () => {
@@ -85,8 +90,70 @@ describe('the encoder of readings', () => {
   });
 });
 
-function byAvsc({ found, source, partition, position }: Reading): Buffer {
+describe('the encoder of several readings', () => {
+  const answers = fc.array(fc.oneof(readings, failures), { maxLength: 20 });
+  const bytesOf = (each: Reading | BitacoraError): number =>
+    each instanceof BitacoraError ? 0 : (each.found?.latin1.length ?? 0);
+
+  it('writes what avsc writes, where it is told to, and says without room by how much it falls short', () => {
+    fc.assert(
+      fc.property(answers, fc.nat(100), fc.nat(2_000), (all, at, room) => {
+        const encoder = readingsEncoder(1_000_000);
+        const expected = allByAvsc(all);
+        let buffer = Buffer.alloc(at + room, 0xaa);
+        let end = encoder.encode(all, buffer, at);
+        if (end < 0) {
+          expect(buffer.every((byte) => byte === 0xaa)).to.equal(true);
+          buffer = Buffer.alloc(at + room - end, 0xaa);
+          end = encoder.encode(all, buffer, at);
+        }
+        expect(buffer.subarray(at, end)).to.deep.equal(expected);
+        expect(buffer.subarray(end).every((byte) => byte === 0xaa)).to.equal(true);
+      }),
+    );
+  });
+
+  it('leaves values out from the first that does not fit on, and says so of their keys', () => {
+    fc.assert(
+      fc.property(answers, fc.nat(1_000), (all, valueBytesMax) => {
+        let left = valueBytesMax;
+        const expected = all.map((each) => {
+          if (bytesOf(each) > left) left = -1;
+          else left -= bytesOf(each);
+          return left >= 0 || bytesOf(each) === 0 ? each : tooLarge(valueBytesMax);
+        });
+        const buffer = Buffer.alloc(1_000_000);
+        const end = readingsEncoder(valueBytesMax).encode(all, buffer, 0);
+        expect(buffer.subarray(0, end)).to.deep.equal(allByAvsc(expected));
+      }),
+    );
+  });
+});
+
+const tooLarge = (bytes: number) =>
+  new BitacoraError(
+    'answer_too_large',
+    `The values of one answer have ${bytes} bytes at most: ask for the rest in another call.`,
+  );
+
+function allByAvsc(all: readonly (Reading | BitacoraError)[]): Buffer {
+  return ownProtocol('database.avpr')
+    .messages.get('multiGet')!
+    .responseType.toBuffer(
+      all.map((each) =>
+        each instanceof BitacoraError
+          ? { 'bitacora.rpc.Failure': { code: each.code, status: errorTable[each.code].status, detail: each.detail } }
+          : { 'bitacora.rpc.Reading': dataOf(each) },
+      ),
+    );
+}
+
+function byAvsc(reading: Reading): Buffer {
+  return responseType.toBuffer(dataOf(reading));
+}
+
+function dataOf({ found, source, partition, position }: Reading): object {
   const { latin1: _, ...value } = found ?? { latin1: '' };
   const all = found && { ...value, expiresAtMs: found.expiresAtMs ?? null, contentType: found.contentType ?? null };
-  return responseType.toBuffer({ found: all ?? null, source: source === 'log' ? 'LOG' : 'PEER', partition, position });
+  return { found: all ?? null, source: source === 'log' ? 'LOG' : 'PEER', partition, position };
 }

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
 import { framed } from '../../support/avro/avro-bytes.ts';
 import { AvroRig, originalProtocol } from '../../support/avro/avro-rig.ts';
@@ -9,6 +12,25 @@ const ping = Buffer.from([0, 0]);
 const opening = framed(0, originalProtocol.opening(), ping);
 const get = (serial: number) => framed(serial, originalProtocol.call('getValue', { key: 'k' }));
 const set = (serial: number) => framed(serial, originalProtocol.call('setValue', { key: 'k', value: 'v' }));
+
+const mib = 1024 * 1024;
+
+/** Has asked for one value, and takes of the answer what it is told to. */
+async function slowClient(rig: AvroRig): Promise<{ socket: Socket; take: (bytes: number) => Promise<void> }> {
+  const socket = connect({ host: '127.0.0.1', port: rig.port });
+  socket.write(Buffer.concat([opening, get(1)]));
+  await once(socket, 'readable');
+  const take = async (bytes: number): Promise<void> => {
+    for (let taken = 0; taken < bytes; ) {
+      const chunk = socket.read() as Buffer | null;
+      if (chunk === null) await once(socket, 'readable');
+      else taken += chunk.length;
+    }
+    // The system sends on what it has room for now.
+    await setTimeout(100);
+  };
+  return { socket, take };
+}
 
 describe('time on the Avro socket', () => {
   async function shaken(rig: ConnectionRig): Promise<ReturnType<ConnectionRig['open']>> {
@@ -96,6 +118,59 @@ describe('time on the Avro socket', () => {
     expect(await rig.closings()).to.deep.equal({ not_reading: 1 });
   });
 
+  it('is up for a client that takes nothing, though it goes on asking', async () => {
+    const rig = new ConnectionRig({ handlers: { getValue: () => 'v' } });
+    const { socket } = await shaken(rig);
+    socket.isRead = false;
+    const { messageTimeoutMs } = rig.limits;
+    for (let passedMs = 0; passedMs < messageTimeoutMs + 5_000; passedMs += 5_000) {
+      await socket.send(get(1));
+      await rig.pass(5_000);
+    }
+    expect(await rig.closings()).to.deep.equal({ not_reading: 1 });
+  });
+
+  it('begins anew for a message of which the rest could not come while the connection was not read from', async () => {
+    const answers: ((answer: string) => void)[] = [];
+    const getValue = () => new Promise<string>((resolve) => answers.push(resolve));
+    const rig = new ConnectionRig({ handlers: { getValue } });
+    const { socket } = await shaken(rig);
+    socket.isRead = false;
+    await socket.send(Buffer.concat([get(1), get(2).subarray(0, 20)]));
+    answers[0]!('x'.repeat(2 * rig.limits.answerBytesMax));
+    await settled();
+    expect(socket.isPaused()).to.equal(true);
+    await rig.pass(rig.limits.messageTimeoutMs - 2_000);
+    socket.readOn();
+    await settled();
+    expect(socket.isPaused()).to.equal(false);
+    await rig.pass(rig.limits.messageTimeoutMs - 2_000);
+    await socket.send(get(2).subarray(20));
+    await settled();
+    expect(answers).to.have.length(2);
+    await socket.send(get(3).subarray(0, 20));
+    await rig.pass(rig.limits.messageTimeoutMs + 2_000);
+    answers[1]!('v');
+    await settled();
+    expect(framesIn(socket.received).map(({ serial }) => serial)).to.deep.equal([0, 1, 2]);
+    expect(await rig.closings()).to.deep.equal({ message_timeout: 1 });
+  });
+
+  it('is up for a message that does not become whole, and calls before it are answered all the same', async () => {
+    const answers: ((answer: null) => void)[] = [];
+    const setValue = () => new Promise<null>((resolve) => answers.push(resolve));
+    const rig = new ConnectionRig({ handlers: { setValue } });
+    const { socket } = await shaken(rig);
+    await socket.send(Buffer.concat([set(1), set(2).subarray(0, 20)]));
+    await rig.pass(rig.limits.messageTimeoutMs + 3_000);
+    await socket.send(set(2).subarray(20));
+    answers[0]!(null);
+    await settled();
+    expect(framesIn(socket.received).map(({ serial }) => serial)).to.deep.equal([0, 1]);
+    expect([answers.length, socket.hasEnded]).to.deep.equal([1, true]);
+    expect(await rig.closings()).to.deep.equal({ message_timeout: 1 });
+  });
+
   it('is not up for a client that takes what waits for it a little at a time', async () => {
     const rig = new ConnectionRig({ handlers: { getValue: () => 'x'.repeat(1_500) } });
     const { socket } = await shaken(rig);
@@ -172,6 +247,31 @@ describe('time on the Avro socket', () => {
       rig = await AvroRig.start();
     });
     afterEach(() => rig.stop());
+
+    it('is not up for a client that takes one large answer steadily', async () => {
+      const large = await AvroRig.start({ valueBytesMax: 32 * mib });
+      try {
+        large.replica.write('k', Buffer.alloc(32 * mib, 0x78).toString());
+        await settled();
+        const { socket, ...client } = await slowClient(large);
+        try {
+          // More than the system keeps for a connection waits after the last of them.
+          for (let round = 0; round < 4; round += 1) {
+            await large.replica.clock.pass(40_000);
+            await client.take(4 * mib);
+            await large.replica.clock.pass(1_000);
+          }
+          expect(await large.closings('not_reading')).to.equal(undefined);
+          // It takes no more.
+          await large.replica.clock.pass(62_000);
+          expect(await large.closings('not_reading')).to.equal(1);
+        } finally {
+          socket.destroy();
+        }
+      } finally {
+        await large.stop();
+      }
+    });
 
     it('is looked at by itself: a minute for the handshake, ten for silence', async () => {
       const never = await rig.open();

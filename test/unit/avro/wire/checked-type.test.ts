@@ -40,6 +40,26 @@ describe('a checked type', () => {
     expect([value.key.toString(), value.more]).to.deep.equal(['ñ', 7]);
   });
 
+  it('compares names without their namespaces, as Avro has it', () => {
+    const within = (namespace: string | undefined, name = 'R') =>
+      typeOf({
+        type: 'record',
+        name,
+        namespace,
+        fields: [
+          { name: 'level', type: { type: 'enum', name: 'Level', symbols: ['LOW', 'HIGH'] } },
+          { name: 'id', type: ['null', { type: 'fixed', name: 'Id', size: 2 }] },
+        ],
+      });
+    const value = { level: 'HIGH', id: Buffer.from('ab') };
+    for (const namespace of ['org.example', 'other', undefined]) {
+      const bytes = within(namespace).toBuffer(value);
+      const read = new CheckedType(within('bitacora'), within(namespace)).read(new Walk(bytes, 0));
+      expect({ ...(read as object) }).to.deep.equal(value);
+    }
+    expect(() => new CheckedType(within('bitacora'), within('bitacora', 'S'))).to.throw(Error);
+  });
+
   it('is not made of schemas that do not resolve, or that let no bytes stand for much', () => {
     expect(() => new CheckedType(typeOf('int'), typeOf('string'))).to.throw(Error);
     expect(() => new CheckedType(typeOf('int'), typeOf({ type: 'array', items: 'null' }))).to.throw(Error);

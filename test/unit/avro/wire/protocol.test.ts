@@ -50,7 +50,7 @@ describe('a protocol', () => {
     });
 
     it('with more parts than a protocol has use for', () => {
-      expect(refusal(protocol({ doc: Array.from({ length: 20_000 }, () => 0) }))).to.include('parts');
+      expect(refusal(protocol({ types: Array.from({ length: 5_000 }, () => 'int') }))).to.include('parts');
     });
 
     it('with too many named types and messages', () => {
@@ -63,9 +63,45 @@ describe('a protocol', () => {
       expect(refusal(protocol({ types: types(50), messages: messages(51) }))).to.include('named types');
     });
 
+    it('with too many named types, in whatever way their kinds are written', () => {
+      for (const [kind, parts] of [
+        ['record', { fields: [] }],
+        ['error', { fields: [] }],
+        ['enum', { symbols: ['A'] }],
+        ['fixed', { size: 1 }],
+      ] as const) {
+        for (const type of [kind, [kind], [[kind]]]) {
+          const types = (count: number) => Array.from({ length: count }, (_, i) => ({ name: `R${i}`, type, ...parts }));
+          expect(taken({ types: types(100) }).name).to.equal('P');
+          expect(refusal(protocol({ types: types(101) })), JSON.stringify(type)).to.include('named types');
+        }
+      }
+    });
+
+    it('with names, namespaces or references over a number of characters', () => {
+      const message = { request: [], response: 'null' };
+      const withName = (name: string): string[] => [
+        JSON.stringify({ protocol: name }),
+        protocol({ namespace: name }),
+        protocol({ types: [record(name)] }),
+        protocol({ types: [{ ...record('R'), namespace: name }] }),
+        protocol({ types: [record('R', [{ name, type: 'int' }])] }),
+        protocol({ types: [{ type: 'enum', name: 'E', symbols: [name] }] }),
+        protocol({ types: [record(name), record('R', [{ name: 'f', type: name }])] }),
+        protocol({ types: [record(name), { type: 'array', items: name }, ['null', name]] }),
+        protocol({ messages: { [name]: message } }),
+      ];
+      for (const text of withName('a'.repeat(256))) foreignProtocol(text);
+      for (const text of withName('a'.repeat(257))) expect(refusal(text), text).to.include('characters');
+      // One that would not be found may not be looked for either.
+      expect(refusal(protocol({ messages: { m: { ...message, response: 'a.'.repeat(200) } } }))).to.include(
+        'characters',
+      );
+    });
+
     it('nested too deep, be it ever so deep', () => {
       for (const depth of [40, 20_000]) {
-        const text = `{"protocol":"P","doc":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+        const text = `{"protocol":"P","types":${'['.repeat(depth)}${']'.repeat(depth)}}`;
         expect(refusal(text)).to.match(/nested|JSON/);
       }
     });
@@ -91,7 +127,15 @@ describe('a protocol', () => {
       for (const text of none) expect(refusal(text)).to.be.a('string');
     });
 
-    const inherited = ['constructor', 'toString', '__proto__', 'hasOwnProperty', 'valueOf', 'isPrototypeOf'];
+    const inherited = [
+      'constructor',
+      'toString',
+      '__proto__',
+      'hasOwnProperty',
+      'valueOf',
+      'isPrototypeOf',
+      '.constructor',
+    ];
     for (const name of inherited) {
       it(`when anything in it is called ${name}, which every object of JavaScript has`, () => {
         const message = { request: [], response: 'null' };
@@ -125,6 +169,24 @@ describe('a protocol', () => {
     // A message of that name is one.
     const message = { request: [{ name: 'a', type: 'int', default: 'no int' }], response: 'null' };
     expect([...taken({ messages: { default: message } }).messages.keys()]).to.deep.equal(['default']);
+  });
+
+  it('may have aliases, documentation and properties of any kind, none of which is looked at', () => {
+    const idle = {
+      doc: 'x'.repeat(2_000),
+      aliases: Array.from({ length: 600 }, () => 'a b'),
+      constructor: 'toString',
+      'x-comment': { doc: ['valueOf', 'y'.repeat(300)] },
+    };
+    const types = [
+      { ...record('R', [{ name: 'f', type: 'int', order: 'none', ...idle }]), ...idle },
+      { type: 'enum', name: 'E', symbols: ['A'], default: 'B', ...idle },
+    ];
+    const message = { request: [], response: 'R', ...idle };
+    const { messages } = taken({ types, messages: { m: message, doc: message, aliases: message }, ...idle });
+    expect([...messages.keys()]).to.deep.equal(['m', 'doc', 'aliases']);
+    const { responseType } = messages.get('doc')!;
+    expect([responseType.doc, responseType.aliases]).to.deep.equal([undefined, []]);
   });
 
   it('is taken or refused, whatever JSON it is', () => {
