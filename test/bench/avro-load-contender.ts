@@ -1,3 +1,4 @@
+import { Pool } from 'undici';
 import { preparedCalls } from './avro-prepared-calls.ts';
 import { built } from './built.ts';
 import { closedLoop, type LoadResult, percentilesOf } from './closed-loop.ts';
@@ -6,10 +7,11 @@ import { keyAt } from './keys.ts';
 
 /**
  * Who calls, from a process of its own: bitacora's client over one connection; one connection that sends calls which were made
- * before and reads of the answers only that they are there; or HTTP, likewise, with one connection for each request in flight.
+ * before and reads of the answers only that they are there; HTTP, likewise, with one connection for each request in flight; or
+ * undici, an HTTP client that makes sense of answers as ours does, with as many connections.
  */
 export interface AvroLoadTask {
-  readonly via: 'client' | 'prepared calls' | 'http';
+  readonly via: 'client' | 'prepared calls' | 'http' | 'http client';
   /** Of reads by the client; others are `local`. */
   readonly consistency?: 'local' | 'session';
   readonly httpPort: number;
@@ -38,6 +40,18 @@ const keys = Array.from({ length: task.keys }, (_, i) => keyAt(task.firstKey + i
 async function clientCalls({ avroPort, inFlight, consistency = 'local' }: AvroLoadTask): Promise<Load> {
   const { connect } = await built<typeof import('../../src/client/client.ts')>('client/client.js');
   const client = await connect({ nodes: [`127.0.0.1:${avroPort}`] });
+  return callsOf(inFlight, (key) => client.get(key, { consistency }));
+}
+
+function httpClientCalls({ httpPort, inFlight }: AvroLoadTask): Load {
+  const pool = new Pool(`http://127.0.0.1:${httpPort}`, { connections: inFlight, pipelining: 1 });
+  return callsOf(inFlight, async (key) => {
+    const { statusCode, body } = await pool.request({ path: `/rpc?key=${key}`, method: 'GET' });
+    return statusCode === 200 ? body.json() : undefined;
+  });
+}
+
+function callsOf(inFlight: number, get: (key: string) => Promise<unknown>): Load {
   return async (durationMs) => {
     const countsByUs = new Uint32Array(longestUs + 1);
     const endMs = performance.now() + durationMs;
@@ -45,7 +59,7 @@ async function clientCalls({ avroPort, inFlight, consistency = 'local' }: AvroLo
     const callAfterCall = async (place: number): Promise<void> => {
       for (let next = place; ; next = next + 1 === keys.length ? 0 : next + 1) {
         const sentMs = performance.now();
-        const entry = await client.get(keys[next]!, { consistency });
+        const entry = await get(keys[next]!);
         if (entry === undefined) throw new Error(`there is no value under ${keys[next]}`);
         const nowMs = performance.now();
         countsByUs[Math.min(longestUs, Math.round((nowMs - sentMs) * 1_000))]! += 1;
@@ -83,6 +97,8 @@ async function loadOf(): Promise<Load> {
       return preparedCalls({ port: task.avroPort, inFlight: task.inFlight, keys });
     case 'http':
       return httpRequests(task);
+    case 'http client':
+      return httpClientCalls(task);
   }
 }
 

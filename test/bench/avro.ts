@@ -24,9 +24,11 @@ const javaSeconds = 3;
 /** The callers: each is a process of its own, so that its code is compiled for what it does. */
 const callers = {
   http1: { via: 'http', inFlight: 1 },
+  httpClient1: { via: 'http client', inFlight: 1 },
   client1: { via: 'client', inFlight: 1 },
   prepared1: { via: 'prepared calls', inFlight: 1 },
   http64: { via: 'http', inFlight: manyInFlight },
+  httpClient64: { via: 'http client', inFlight: manyInFlight },
   client64: { via: 'client', inFlight: manyInFlight },
   session64: { via: 'client', inFlight: manyInFlight, consistency: 'session' },
   prepared64: { via: 'prepared calls', inFlight: manyInFlight },
@@ -36,9 +38,11 @@ type Name = keyof typeof callers;
 
 const labels: Readonly<Record<Name, string>> = {
   http1: 'HTTP, 1 connection',
+  httpClient1: 'HTTP by undici, 1 connection',
   client1: 'Avro client, one call at a time',
   prepared1: 'Avro, prepared calls, one at a time',
   http64: `HTTP, ${manyInFlight} connections`,
+  httpClient64: `HTTP by undici, ${manyInFlight} connections`,
   client64: `Avro client, ${manyInFlight} in flight`,
   session64: `Avro client, ${manyInFlight} in flight, session`,
   prepared64: `Avro, prepared calls, ${manyInFlight} in flight`,
@@ -128,6 +132,8 @@ function measuresOf(results: Record<Name, Round[]>): Measure[] {
     ...rows('µs', 'latency, p99', ({ p99Us }) => p99Us),
     ...rows('µs', 'processor time of the server a call', ({ serverCallUs }) => serverCallUs),
     ...rows('µs', 'processor time of the caller a call', ({ callerCallUs }) => callerCallUs),
+    ratio('one at a time: Avro client / HTTP by undici', speed('client1'), speed('httpClient1')),
+    ratio(`${manyInFlight} in flight: Avro client / HTTP by undici`, speed('client64'), speed('httpClient64')),
     ratio('one at a time: Avro client / HTTP', speed('client1'), speed('http1')),
     ratio('one at a time: Avro, prepared calls / HTTP', speed('prepared1'), speed('http1')),
     ratio(`${manyInFlight} in flight: Avro client / HTTP`, speed('client64'), speed('http64'), aim),
