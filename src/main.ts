@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { AvroServer } from './avro/avro-server.ts';
 import { HostedBroker } from './broker/hosted-broker.ts';
 import { LocalBroker } from './broker/local-broker.ts';
 import { brokerOptionsOf } from './broker-program.ts';
@@ -43,6 +44,7 @@ export interface Node {
   readonly database: Database;
   readonly store: Store;
   readonly http: HttpServer;
+  readonly avro: AvroServer;
   /** Which log is used and where, for a person. */
   logPlace(): string;
   /** Starts everything; rejects with a `FatalError` when it cannot. */
@@ -70,7 +72,7 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
     metrics,
     onFatal,
   });
-  const self = { id: config.nodeId, instance: randomUUID() };
+  const self = { id: config.nodeId, instance: randomUUID(), socket: config.avroSocket };
   const membership = membershipOf(config, logger, onFatal);
   const cluster = new Cluster({ membership, self, clock, logger, metrics });
   const { valueBytesMax, readTimeoutMs, writeTimeoutMs, peerTimeoutMs: timeoutMs, missLookup } = config;
@@ -105,17 +107,18 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
     logger,
     metrics,
   });
-  // A port in use, or another node at this one's address, is found before Kafka or others hear of this node.
-  const listening: Service = { name: 'HTTP port', run: () => http.run(), stop: () => http.stop() };
+  const avro = new AvroServer({ database, host: config.apiHost, port: config.avroPort, clock, logger, metrics });
   const ownAddress = new OwnAddress({ self, clock, logger });
   // Ended in the reverse order: others stop asking first, requests are answered while the replica still applies and peers can
   // be asked, and writes leave while there is a log.
   const broker = config.mayHostBroker ? localBroker(config, logger, metrics) : undefined;
   const hosting = broker === undefined ? [] : [broker];
-  const order = [listening, ownAddress, ...hosting, log, replica, reporter, peers, answering(http), cluster];
+  // A port in use, or another node at this one's address, is found before Kafka or others hear of this node.
+  const heard = [listening(http), listening(avro), ownAddress];
+  const order = [...heard, ...hosting, log, replica, reporter, peers, answering(http), answering(avro), cluster];
   const services = new Services(order, logger);
   const logPlace = (): string => broker?.place ?? `Kafka at ${config.brokerList.join(',')}`;
-  return { database, store, http, logPlace, run: () => services.run(), stop: () => services.stop() };
+  return { database, store, http, avro, logPlace, run: () => services.run(), stop: () => services.stop() };
 }
 
 /** No scan is served yet, so the keys are kept in no order. */
@@ -135,10 +138,20 @@ function localBroker(config: Config, logger: Logger, metrics: Metrics): LocalBro
   return new LocalBroker({ hosted, port: config.brokerPort, folder: options.folder, clock });
 }
 
-/** The HTTP server as one that listens already: how it ends. */
-function answering(http: HttpServer): Service {
-  const { name } = http;
-  return { name, run: async () => {}, retire: () => http.retire(), drain: () => http.drain(), stop: () => http.stop() };
+/** A front end as a port that is open. */
+function listening(server: Service): Service {
+  return { name: `port of the ${server.name}`, run: () => server.run(), stop: () => server.stop() };
+}
+
+/** A front end as one that listens already: how it ends. */
+function answering(server: Service): Service {
+  return {
+    name: server.name,
+    run: async () => {},
+    retire: () => server.retire?.(),
+    drain: async () => server.drain?.(),
+    stop: () => server.stop(),
+  };
 }
 
 function kafkaLog(config: Config, topic: string, logger: Logger, metrics: Metrics): KafkaLog {
@@ -214,7 +227,8 @@ async function main(): Promise<void> {
   }
   if (stopping || failed) return;
   logger.info(
-    `bitacora ${packageVersion()} at http://${config.nodeId}/rpc, topic "${config.kafkaTopic}" on ${node.logPlace()}`,
+    `bitacora ${packageVersion()} at http://${config.nodeId}/rpc, Avro at ${config.avroSocket}, ` +
+      `topic "${config.kafkaTopic}" on ${node.logPlace()}`,
   );
 }
 

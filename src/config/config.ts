@@ -6,6 +6,9 @@ import { canonicalHostPort } from '../kernel/host-port.ts';
 import { flagOf, options } from './options.ts';
 import { readOptions, type ValuesOf } from './read-options.ts';
 
+/** How far above the port of the HTTP API that of the Avro socket is, unless it is named. */
+const avroPortAbove = 100;
+
 type RawConfig = ValuesOf<typeof options>;
 
 /** What the name of the topic of heartbeats has after that of the database. */
@@ -24,10 +27,13 @@ export interface KafkaSasl {
   readonly password: string;
 }
 
-export type Config = Omit<RawConfig, 'nodename' | 'brokerList'> & {
+export type Config = Omit<RawConfig, 'nodename' | 'brokerList' | 'avroPort'> & {
   readonly brokerList: readonly string[];
   /** Whether this node starts a broker when none answers at `brokerList`: nobody has named one. */
   readonly mayHostBroker: boolean;
+  readonly avroPort: number;
+  /** `NODENAME:AVRO_PORT`, where binary clients find the Avro socket. */
+  readonly avroSocket: string;
   readonly nodename: string;
   /** `NODENAME:API_PORT` as it stands in a URL, so that one node has one id however its name is written. */
   readonly nodeId: string;
@@ -67,10 +73,20 @@ function complete(raw: RawConfig): Config {
         'name another one, or have nodes find each other by PEERS or ZOOKEEPER_HOST',
     );
   }
+  const avroPort = raw.avroPort ?? raw.apiPort + avroPortAbove;
+  if (avroPort > 65_535) {
+    throw new FatalError(
+      `API_PORT is ${raw.apiPort}, and there is no port ${avroPort} for the Avro socket: set AVRO_PORT`,
+    );
+  }
+  if (avroPort === raw.apiPort) throw new FatalError(`AVRO_PORT and API_PORT are both ${avroPort}: each needs its own`);
   const nodename = raw.nodename ?? (isWildcard(raw.apiHost) ? hostname() : raw.apiHost);
-  const nodeId = canonicalHostPort(`${nodename.includes(':') ? `[${nodename}]` : nodename}:${raw.apiPort}`);
+  const inUrl = nodename.includes(':') ? `[${nodename}]` : nodename;
+  const nodeId = canonicalHostPort(`${inUrl}:${raw.apiPort}`);
+  const avroSocket = canonicalHostPort(`${inUrl}:${avroPort}`);
   // A host name may be what no URL can have, such as digits alone.
-  if (nodeId === undefined) throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
+  if (nodeId === undefined || avroSocket === undefined)
+    throw new FatalError(`other nodes cannot dial ${JSON.stringify(nodename)}: set NODENAME`);
   const kafkaTls = readTls(raw);
   const kafkaSasl = readSasl(raw);
   return {
@@ -78,6 +94,8 @@ function complete(raw: RawConfig): Config {
     brokerList: raw.brokerList ?? [`localhost:${raw.brokerPort}`],
     // The embedded broker of a node has neither TLS nor users: who asks for them means another.
     mayHostBroker: raw.brokerList === undefined && kafkaTls === undefined && kafkaSasl === undefined,
+    avroPort,
+    avroSocket,
     nodename,
     nodeId,
     kafkaTls,

@@ -69,6 +69,12 @@ export const options = {
     default: '127.0.0.1',
     help: 'Address the HTTP API listens on. One that other machines can reach needs ALLOW_ANONYMOUS=true.',
   },
+  avroPort: {
+    env: 'AVRO_PORT',
+    type: integer(1, 65535),
+    defaultNote: 'API_PORT + 100',
+    help: 'Port of the Avro socket, for binary clients. It listens on API_HOST too.',
+  },
   allowAnonymous: {
     env: 'ALLOW_ANONYMOUS',
     type: boolean,

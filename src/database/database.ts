@@ -12,6 +12,7 @@ import type { ReplicaStatus } from '../replica/status.ts';
 import type { Store, StoredValue } from '../store/store.ts';
 import { EndsLookup } from './ends-lookup.ts';
 import { type MissLookupPolicy, MissLookups, notCaughtUp } from './miss-lookup.ts';
+import { errorAsAnswer, inSlices } from './slices.ts';
 
 export { keyBytesMax } from '../replica/apply.ts';
 export type { StoredValue } from '../store/store.ts';
@@ -61,6 +62,8 @@ export type Consistency =
   | { readonly level: 'local' }
   | { readonly level: 'session'; readonly positions: ReadonlyMap<number, number> }
   | { readonly level: 'linearizable' };
+
+type Waiting = Exclude<Consistency, { level: 'local' }>;
 
 export interface WriteOptions {
   /** `applied`: answer when this node's own reads see the write. `logged`: when the log has it. */
@@ -140,12 +143,54 @@ export class Database {
     };
   }
 
-  /** Rejects with `position_not_reached`, or `log_unavailable`, when the consistency asked for cannot be had in time. */
-  async readConsistently(key: Buffer, consistency: Consistency): Promise<Reading> {
+  /**
+   * Throws or rejects as `read` does, and with `position_not_reached`, or `log_unavailable`, when the consistency asked for cannot
+   * be had in time. Like `read` it answers at once where there is nothing to wait for.
+   */
+  readConsistently(key: Buffer, consistency: Consistency): Reading | Promise<Reading> {
     if (consistency.level === 'local') return this.read(key);
+    if (consistency.level === 'session') {
+      const partition = this.#homeOf(key);
+      const position = this.#sessionPosition(partition, consistency.positions.get(partition) ?? 0);
+      if (this.#options.replica.position(partition) >= position) return this.read(key);
+    }
+    return this.#readWhenReached(key, consistency);
+  }
+
+  /**
+   * One answer for each key, in their order: what `readConsistently` gives, or its error. Each is read by itself, a slice at a time;
+   * it is waited once for a partition, not for each of its keys.
+   */
+  readMany(keys: readonly Buffer[], consistency: Consistency): Promise<(Reading | BitacoraError)[]> {
+    const reached = new Map<number, Promise<void>>();
+    return inSlices(keys, (key) =>
+      errorAsAnswer(async () => {
+        if (consistency.level === 'local') return this.read(key);
+        const partition = this.#homeOf(key);
+        let reach = reached.get(partition);
+        if (reach === undefined) {
+          reach = this.#reach(partition, consistency);
+          reached.set(partition, reach);
+        }
+        await reach;
+        return this.#readReached(key, consistency);
+      }),
+    );
+  }
+
+  async #readWhenReached(key: Buffer, consistency: Waiting): Promise<Reading> {
+    await this.#reach(this.#homeOf(key), consistency);
+    return this.#readReached(key, consistency);
+  }
+
+  /** What was in the log when the request came has been applied: no other node can know better. */
+  #readReached(key: Buffer, { level }: Waiting): Reading | Promise<Reading> {
+    return level === 'linearizable' ? this.readHere(key) : this.read(key);
+  }
+
+  async #reach(partition: number, consistency: Waiting): Promise<void> {
     const { replica, clock, readTimeoutMs } = this.#options;
     const deadlineMs = clock.monotonicMs() + readTimeoutMs;
-    const partition = this.#homeOf(key);
     const position =
       consistency.level === 'session'
         ? this.#sessionPosition(partition, consistency.positions.get(partition) ?? 0)
@@ -156,8 +201,6 @@ export class Database {
         `The node did not reach offset ${position} of partition ${partition} within ${readTimeoutMs} ms.`,
       );
     }
-    // What was in the log when the request came has been applied: no other node can know better.
-    return consistency.level === 'linearizable' ? this.readHere(key) : this.read(key);
   }
 
   put(key: Buffer, value: Buffer, options: WriteOptions): Promise<Written> {

@@ -30,8 +30,7 @@ export function readHandler(database: Database): ReadHandler {
     const target = parseTarget(url, readParameters);
     const key = keyOf(target);
     const consistency = consistencyOf(target.parameters.get('consistency'), request);
-    const reading = consistency.level === 'local' ? database.read(key) : database.readConsistently(key, consistency);
-    return answerWhenRead(request, response, key, reading);
+    return answerWhenRead(request, response, key, database.readConsistently(key, consistency));
   };
 }
 

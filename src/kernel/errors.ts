@@ -3,7 +3,7 @@
  * Front ends answer from this table and docs/API.md repeats it; a test fails when the two disagree.
  */
 export const errorTable = {
-  request_malformed: { status: 400, title: 'The request is not well-formed HTTP' },
+  request_malformed: { status: 400, title: 'The request is not well-formed' },
   key_missing: { status: 400, title: 'The request names no key' },
   key_empty: { status: 400, title: 'The key is empty' },
   key_too_long: { status: 400, title: 'The key is too long' },
@@ -15,9 +15,12 @@ export const errorTable = {
   parameter_invalid: { status: 400, title: 'A parameter or header has a value that cannot be used' },
   key_not_found: { status: 404, title: 'No value is stored under the key' },
   path_not_found: { status: 404, title: 'Nothing is served at this path' },
+  message_unknown: { status: 404, title: 'The protocol has no such message, or has it otherwise' },
   method_not_allowed: { status: 405, title: 'The path does not take this method' },
+  value_not_text: { status: 406, title: 'The value is not text' },
   request_timeout: { status: 408, title: 'The request did not arrive in time' },
   value_too_large: { status: 413, title: 'The value is too large' },
+  answer_too_large: { status: 413, title: 'The values asked for are too large together' },
   uri_too_long: { status: 414, title: 'The request target is too long' },
   content_encoding_unsupported: { status: 415, title: 'The body has a content encoding that is not taken' },
   expectation_unknown: { status: 417, title: 'The request expects something that is not known here' },

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { KAFKA_VERSION } from '../support/kafka/java.ts';
 import { type Kafka, onTeardown, startKafka, tearDown } from '../support/kafka/kafka.ts';
 import { append } from './append.ts';
+import { avro } from './avro.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { broker } from './broker.ts';
 import { http } from './http.ts';
@@ -11,7 +12,7 @@ import { replay } from './replay.ts';
 import { asJson, type BenchReport, benchTable, summaryTable } from './report.ts';
 import { store } from './store.ts';
 
-const benches: readonly Bench[] = [append, replay, http, lookup, broker, store];
+const benches: readonly Bench[] = [append, replay, http, avro, lookup, broker, store];
 const usage = `npm run bench -- [${benches.map(({ name }) => name).join('|')} ...] [--json] [--cpu-prof=FOLDER]`;
 
 const { positionals, values } = parseArgs({

@@ -6,7 +6,12 @@ import { silentLogger } from './kafka-log.ts';
 /** A node in the test's own process, so that the test can look into its store. */
 export async function nodeInProcess(kafka: { brokerList: string }, topic: string): Promise<Node & { port: number }> {
   const port = await freePort();
-  const config = configOf({ BROKER_LIST: kafka.brokerList, KAFKA_TOPIC: topic, API_PORT: String(port) });
+  const config = configOf({
+    BROKER_LIST: kafka.brokerList,
+    KAFKA_TOPIC: topic,
+    API_PORT: String(port),
+    AVRO_PORT: String(await freePort()),
+  });
   const node = createNode(config, silentLogger, (error) => {
     throw error;
   });

@@ -19,13 +19,15 @@ export interface ReadyStatus {
 export class NodeProcess {
   readonly url: string;
   readonly port: number;
+  readonly avroPort: number;
   readonly #child: ChildProcess;
   readonly #exited: Promise<number | null>;
   #output = '';
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProcess, port: number, avroPort: number) {
     this.#child = child;
     this.port = port;
+    this.avroPort = avroPort;
     this.url = `http://127.0.0.1:${port}`;
     child.stdout?.on('data', (chunk: Buffer) => {
       this.#output += chunk.toString();
@@ -39,10 +41,11 @@ export class NodeProcess {
   /** Starts the program; `environment` replaces the caller's, but for PATH and the like. */
   static async start(environment: Record<string, string>, argv: readonly string[] = []): Promise<NodeProcess> {
     const port = environment.API_PORT === undefined ? await freePort() : Number(environment.API_PORT);
+    const avroPort = environment.AVRO_PORT === undefined ? await freePort() : Number(environment.AVRO_PORT);
     const { PATH, HOME } = process.env;
-    const env = { PATH, HOME, API_PORT: String(port), ...environment };
+    const env = { PATH, HOME, API_PORT: String(port), AVRO_PORT: String(avroPort), ...environment };
     const child = spawn(process.execPath, [program, ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    return new NodeProcess(child, port);
+    return new NodeProcess(child, port, avroPort);
   }
 
   /** All that it has printed so far, both streams. */

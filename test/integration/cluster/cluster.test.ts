@@ -1,10 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
+import { connect } from '../../../src/client/client.ts';
 import { type Kafka, sharedKafka } from '../../support/kafka/kafka.ts';
 import { freePort } from '../../support/kafka/ports.ts';
 import { freshTopicName } from '../../support/kafka/topics.ts';
 import { NodeProcess } from '../../support/node-process.ts';
+import { RawClient } from '../../support/zookeeper/raw-client.ts';
 import { type OwnZookeeper, ownZookeeper } from '../../support/zookeeper/zookeeper.ts';
 
 /** Long enough that a look-up which waits for a dead node would end its test. */
@@ -151,6 +153,25 @@ describe('nodes on one machine', function () {
     silent.close();
     expect(node.output).to.not.include('"kafkajs"');
     expect(node.output).to.not.include('/rpc, topic');
+  });
+
+  it('have their Avro sockets in ZooKeeper, where clients of the original bitacora look for them', async () => {
+    const own = ways.ZooKeeper!();
+    const node = await (await start(freshTopicName('cluster-sockets'), own)).ready();
+    const chroot = own.ZOOKEEPER_HOST!.slice(own.ZOOKEEPER_HOST!.indexOf('/'));
+    const raw = await RawClient.open(zookeeper.hosts);
+    try {
+      const socket = `127.0.0.1:${node.avroPort}`;
+      const sockets = () => raw.children(`${chroot}/bitacora/sockets`).catch((): string[] => []);
+      await node.until(async () => (await sockets()).includes(socket));
+      expect(await raw.read(`${chroot}/bitacora/sockets/${socket}`)).to.equal(socket);
+      const db = await connect({ nodes: [socket] });
+      await db.close();
+      expect(await node.stop()).to.equal(0);
+      expect(await sockets()).to.deep.equal([]);
+    } finally {
+      await raw.close();
+    }
   });
 
   it('go on with the last known members while ZooKeeper is away, say so once, and find newcomers when it is back', async () => {

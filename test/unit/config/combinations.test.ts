@@ -54,6 +54,27 @@ describe('NODENAME', () => {
   });
 });
 
+describe('AVRO_PORT', () => {
+  it('is 100 above API_PORT where nothing is said', () => {
+    expect(configOf({}).avroPort).to.equal(8182);
+    expect(configOf({ API_PORT: '8083' }).avroPort).to.equal(8183);
+    expect(configOf({ API_PORT: '8083', AVRO_PORT: '9000' }).avroPort).to.equal(9000);
+  });
+
+  it('is asked for where there is no such port, or API_PORT has it', () => {
+    expect(complaintOf({ API_PORT: '65436' }))
+      .to.include('API_PORT is 65436')
+      .and.include('set AVRO_PORT');
+    expect(configOf({ API_PORT: '65436', AVRO_PORT: '1' }).avroPort).to.equal(1);
+    expect(complaintOf({ API_PORT: '8083', AVRO_PORT: '8083' })).to.include('each needs its own');
+  });
+
+  it('names the socket together with NODENAME, in brackets where it is an IPv6 address', () => {
+    expect(configOf({ NODENAME: 'Node-A' }).avroSocket).to.equal('node-a:8182');
+    expect(configOf({ NODENAME: 'fd00::1', AVRO_PORT: '80' }).avroSocket).to.equal('[fd00::1]:80');
+  });
+});
+
 describe('KAFKA_TOPIC', () => {
   it('is not the topic through which the nodes of another database find each other', () => {
     const complaint = complaintOf({ KAFKA_TOPIC: 'prices-members' });

@@ -29,8 +29,9 @@ const samples: Readonly<Record<OptionName, { text: string; value: unknown; bad: 
   kafkaSaslMechanism: { text: '', value: undefined, bad: ['PLAIN', 'scram-sha-1', 'oauthbearer'] },
   kafkaSaslUsername: { text: '', value: undefined, bad: [] },
   kafkaSaslPassword: { text: '', value: undefined, bad: [] },
-  apiPort: { text: '65535', value: 65_535, bad: ['0', '65536', '-8082', '8082.0', 'http', '99999999999999999999'] },
+  apiPort: { text: '65435', value: 65_435, bad: ['0', '65536', '-8082', '8082.0', 'http', '99999999999999999999'] },
   apiHost: { text: '::1', value: '::1', bad: ['a b', '-a', 'a-', 'a..b', 'http://a', '127.0.0.1:80', 'x'.repeat(254)] },
+  avroPort: { text: '65535', value: 65_535, bad: ['0', '65536', 'off'] },
   allowAnonymous: { text: 'true', value: true, bad: ['True', 'on', 'null'] },
   nodename: { text: 'node-1.example', value: 'node-1.example', bad: ['node 1', 'node/1', '[::1]', 'node:8082', 'ü'] },
   zookeeperHost: {

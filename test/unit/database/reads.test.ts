@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Consistency, Database } from '../../../src/database/database.ts';
+import { BitacoraError } from '../../../src/kernel/errors.ts';
 import { partitioners } from '../../../src/log/partitioner.ts';
 import { settled } from '../../support/fake-clock.ts';
 import { rejection } from '../../support/log-contract.ts';
@@ -28,7 +29,7 @@ describe('reading from the database', () => {
   /** What a consistent read ends with: a value, `nothing`, or an error's code; undefined while it waits. */
   function consistently(key: string, consistency: Consistency): () => string | undefined {
     let result: string | undefined;
-    database.readConsistently(Buffer.from(key), consistency).then(
+    (async () => database.readConsistently(Buffer.from(key), consistency))().then(
       ({ found }) => {
         result = found?.value.toString() ?? 'nothing';
       },
@@ -264,6 +265,48 @@ describe('reading from the database', () => {
       expect(result()).to.equal('position_not_reached');
       rig.log.ends = ends;
       await rig.clock.pass(1_500);
+    });
+  });
+
+  describe('many keys at once', () => {
+    const keys = (...names: string[]) => names.map((name) => Buffer.from(name));
+    const told = (answers: Awaited<ReturnType<Database['readMany']>>) =>
+      answers.map((answer) => (answer instanceof BitacoraError ? answer.code : answer.found?.value.toString()));
+
+    it('answers each by itself, in their order', async () => {
+      rig.write('a', '1');
+      rig.write('b', '2');
+      await rig.run();
+      const answers = await database.readMany(keys('b', 'nothing', '', 'a', 'x'.repeat(65_537)), { level: 'local' });
+      expect(told(answers)).to.deep.equal(['2', undefined, 'key_empty', '1', 'key_too_long']);
+    });
+
+    it('waits once for a partition, however many keys are in it', async () => {
+      await rig.run();
+      let asked = 0;
+      const { ends } = rig.log;
+      rig.log.ends = () => {
+        asked += 1;
+        return ends.call(rig.log);
+      };
+      rig.write('a', '1');
+      const answers = await database.readMany(keys('a', 'b', 'c', 'a'), { level: 'linearizable' });
+      expect(told(answers)).to.deep.equal(['1', undefined, undefined, '1']);
+      expect(asked).to.equal(1);
+    });
+
+    it('gives up for the partition that is not there in time, and answers the others', async () => {
+      await setUp(2);
+      await rig.run();
+      const home = (key: string) => partitioners.murmur2(Buffer.from(key), 2);
+      const names = Array.from({ length: 300 }, (_, i) => `key-${i}`);
+      const reading = database.readMany(keys(...names), { level: 'session', positions: new Map([[1, 99]]) });
+      let answers: string[] | undefined;
+      void reading.then((all) => {
+        answers = told(all).map((each) => each ?? 'nothing');
+      });
+      while (answers === undefined) await rig.clock.pass(readTimeoutMs);
+      expect(answers).to.deep.equal(names.map((key) => (home(key) === 1 ? 'position_not_reached' : 'nothing')));
     });
   });
 });

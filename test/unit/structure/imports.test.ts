@@ -23,6 +23,10 @@ const rooms: Readonly<Record<string, { mayImport: readonly string[]; because: st
   http: { mayImport: ['database', 'kernel'], because: 'front ends know the database, never each other' },
   avro: { mayImport: ['database', 'kernel'], because: 'front ends know the database, never each other' },
   resp: { mayImport: ['database', 'kernel'], because: 'front ends know the database, never each other' },
+  client: {
+    mayImport: ['avro', 'kernel'],
+    because: 'it runs in other people’s programs and speaks what the front end speaks; of the node it knows nothing',
+  },
   broker: {
     mayImport: ['protocol', 'kernel'],
     because: 'the node dials it over TCP like any Kafka, so that every mode exercises one path',
@@ -39,6 +43,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   undici: ['src/cluster/peer-http.ts'],
   express: ['src/http/'],
   accepts: ['src/http/'],
+  avsc: ['src/avro/', 'src/client/node-connection.ts'],
   pino: ['src/kernel/logger.ts'],
   'pino-pretty': ['src/kernel/logger.ts'],
   'prom-client': ['src/kernel/metrics.ts'],
