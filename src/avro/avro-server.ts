@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Database } from '../database/database.ts';
 import { type Clock, pause } from '../kernel/clock.ts';
-import { FatalError } from '../kernel/errors.ts';
 import type { Service } from '../kernel/lifecycle.ts';
+import { listen } from '../kernel/listening.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Metrics } from '../kernel/metrics.ts';
 import { Connection, type ConnectionLimits, type HeldMemory } from './connection.ts';
@@ -81,15 +81,7 @@ export class AvroServer implements Service {
   /** Rejects with a `FatalError` when it cannot listen. */
   async run(): Promise<void> {
     const { host, port, logger } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      const fail = (error: NodeJS.ErrnoException) => reject(listenError(error, host, port));
-      this.#server.once('error', fail);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', fail);
-        this.#server.on('error', (error) => logger.error({ err: error }, 'the Avro server failed'));
-        resolve();
-      });
-    });
+    await listen(this.#server, { host, port, portOption: 'AVRO_PORT', name: 'Avro server', logger });
     this.#checkLater();
   }
 
@@ -149,14 +141,4 @@ export class AvroServer implements Service {
     const nowMs = this.#options.clock.monotonicMs();
     for (const connection of this.#connections) connection.check(nowMs);
   }
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): FatalError {
-  const what =
-    error.code === 'EADDRINUSE'
-      ? `port ${port} is in use`
-      : error.code === 'EACCES'
-        ? `port ${port} may not be opened by this user`
-        : `cannot listen on ${host}:${port} (${error.message})`;
-  return new FatalError(`${what}: set AVRO_PORT to another one, or API_HOST`, { cause: error });
 }

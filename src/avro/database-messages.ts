@@ -12,6 +12,7 @@ import type {
   MultiPutParameters,
   PositionData,
   PutParameters,
+  RemoveParameters,
   WaitSymbol,
   WrittenData,
 } from './wire/database-data.ts';
@@ -41,8 +42,7 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
       get: ({ key, consistency, positions }: GetParameters) =>
         database.readConsistently(key, consistencyOf(consistency, positions)),
       put: async (parameters: PutParameters) => writtenData(await put(parameters)),
-      remove: async ({ key, wait }: { key: Buffer; wait: WaitSymbol }) =>
-        writtenData(await database.delete(key, { wait: waits[wait] })),
+      remove: async ({ key, wait }: RemoveParameters) => writtenData(await database.delete(key, { wait: waits[wait] })),
       multiGet: async ({ keys, consistency, positions }: MultiGetParameters) => {
         checkBatch(keys.length);
         return database.readMany(keys, consistencyOf(consistency, positions));

@@ -3,8 +3,9 @@ import type { Socket } from 'node:net';
 import type { Express } from 'express';
 import { type Database, keyBytesMax } from '../database/database.ts';
 import { type Clock, pause } from '../kernel/clock.ts';
-import { BitacoraError, type ErrorCode, FatalError } from '../kernel/errors.ts';
+import { BitacoraError, type ErrorCode } from '../kernel/errors.ts';
 import type { Service } from '../kernel/lifecycle.ts';
+import { listen } from '../kernel/listening.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Metrics } from '../kernel/metrics.ts';
 import { makeApp } from './app.ts';
@@ -84,15 +85,7 @@ export class HttpServer implements Service {
   /** Rejects with a `FatalError` when it cannot listen. */
   async run(): Promise<void> {
     const { host, port, logger } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      const fail = (error: NodeJS.ErrnoException) => reject(listenError(error, host, port));
-      this.#server.once('error', fail);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', fail);
-        this.#server.on('error', (error) => logger.error({ err: error }, 'the HTTP server failed'));
-        resolve();
-      });
-    });
+    await listen(this.#server, { host, port, portOption: 'API_PORT', name: 'HTTP server', logger });
   }
 
   /** The port it listens on. */
@@ -245,19 +238,4 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   const lines = [`HTTP/1.1 ${status} ${code}`, 'Connection: close'];
   for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`);
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): FatalError {
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new FatalError(`port ${port} is in use: set API_PORT to another one`, { cause: error });
-    case 'EACCES':
-      return new FatalError(`port ${port} may not be opened by this user: set API_PORT to another one`, {
-        cause: error,
-      });
-    default:
-      return new FatalError(`cannot listen on ${host}:${port} (${error.message}): set API_HOST or API_PORT`, {
-        cause: error,
-      });
-  }
 }

@@ -55,7 +55,7 @@ export interface PutParameters extends WriteData {
   readonly wait: WaitSymbol;
 }
 
-export interface DeleteParameters {
+export interface RemoveParameters {
   readonly key: Buffer;
   readonly wait: WaitSymbol;
 }
