@@ -59,11 +59,12 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
   const metrics = new Metrics();
   const partitioner = partitioners[config.partitioner];
   const log = kafkaLog(config, config.kafkaTopic, logger, metrics);
-  const store = memoryStore();
+  const store = memoryStore(config);
   registerStoreMetrics(metrics, store);
   const replica = new Replica({
     log,
     store,
+    finishStore: () => store.buildIndex(),
     partitioner,
     settings: { partitions: config.kafkaPartitions, maxMessageBytes: config.valueBytesMax + batchOverheadBytes },
     readyLagMaxMs: config.readyLagMaxMs,
@@ -121,11 +122,10 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
   return { database, store, http, avro, logPlace, run: () => services.run(), stop: () => services.stop() };
 }
 
-/** No scan is served yet, so the keys are kept in no order. */
-function memoryStore(): ArenaStore {
+function memoryStore(config: Config): ArenaStore {
   const seed = randomBytes(8);
   const hash = keyHash([seed.readInt32LE(0), seed.readInt32LE(4)]);
-  return new ArenaStore({ tombstoneRetentionMs: deleteRetentionMs, hash, ordered: false });
+  return new ArenaStore({ tombstoneRetentionMs: deleteRetentionMs, hash, ordered: config.orderedIndex === 'on' });
 }
 
 /** Where nobody has named a Kafka: the broker that this machine has, or else one of this node's own. */

@@ -27,6 +27,8 @@ import { inspectTopic, unfit, type Verdict, type Witness, warnings } from './top
 export interface ReplicaOptions {
   readonly log: Log;
   readonly store: Store;
+  /** A step of what is to be done with the store once everything has been read; true when it is done. `clear` undoes it. */
+  readonly finishStore?: () => boolean;
   readonly partitioner: Partitioner;
   /** How the topic is made when it does not exist. */
   readonly settings: TopicSettings;
@@ -46,6 +48,9 @@ interface Lineage {
   readonly catchUp: CatchUp;
   readonly lag: Lag;
   witnesses: (Witness | undefined)[];
+  /** Why what is in memory is not what the log holds, as the reader has found out. */
+  lostBecause: string | undefined;
+  isFinishing: boolean;
   /** When the node last had everything, by both clocks, and how far that was. */
   caughtUp: { readonly atMs: number; readonly monotonicMs: number; readonly positions: readonly number[] } | undefined;
 }
@@ -235,11 +240,14 @@ export class Replica implements Service {
       catchUp: new CatchUp(positions, targets, clock.monotonicMs()),
       lag: new Lag(),
       witnesses: [],
+      lostBecause: undefined,
+      isFinishing: false,
       caughtUp: undefined,
     };
     this.#lineage = lineage;
     this.#sight(lineage, ends);
-    this.#reader = log.read(positions, this.#handlerFor(lineage));
+    const from = positions.map((offset) => ({ offset, leaderEpoch: -1 }));
+    this.#reader = log.read(from, this.#handlerFor(lineage));
     return true;
   }
 
@@ -289,6 +297,11 @@ export class Replica implements Service {
         this.#disturbed = true;
         this.#wakeWatch();
       },
+      onLineageLost: (reason) => {
+        if (lineage !== this.#lineage) return;
+        lineage.lostBecause = reason;
+        this.#wakeWatch();
+      },
     };
   }
 
@@ -327,16 +340,24 @@ export class Replica implements Service {
     while (!signal.aborted) {
       await this.#sweep();
       const lineage = this.#lineage!;
+      if (lineage.catchUp.done && !lineage.isFinishing) void this.#finishStore(lineage);
       const firstWitnesses = lineage.catchUp.done && lineage.witnesses.length === 0;
       const guardIsDue =
         clock.monotonicMs() >= guardAtMs || firstWitnesses || this.#disturbed || this.#refusal !== undefined;
       if (guardIsDue) guardAtMs = clock.monotonicMs() + guardEveryMs;
       this.#disturbed = false;
-      const reason = await unlessAborted(this.#look(lineage, guardIsDue), signal);
+      const reason = lineage.lostBecause ?? (await unlessAborted(this.#look(lineage, guardIsDue), signal));
       if (reason !== undefined) return reason;
       await this.#nextRound();
     }
     return undefined;
+  }
+
+  /** Step by step, beside everything else that goes on: of ten million keys it takes some seconds. */
+  async #finishStore(lineage: Lineage): Promise<void> {
+    const { finishStore = () => true } = this.#options;
+    lineage.isFinishing = true;
+    while (lineage === this.#lineage && !this.#stopping.signal.aborted && !finishStore()) await yieldToEventLoop();
   }
 
   async #sweep(): Promise<void> {
@@ -385,6 +406,7 @@ export class Replica implements Service {
     const verdict = inspectTopic(
       {
         clusterId: lineage.description.clusterId,
+        topicId: lineage.description.topicId,
         partitions: positions.length,
         positions,
         witnesses: lineage.witnesses,
@@ -457,7 +479,7 @@ export class Replica implements Service {
   async #nextRound(): Promise<void> {
     const wake = new AbortController();
     this.#wakeWatch = () => wake.abort();
-    if (this.#stopping.signal.aborted || this.#disturbed) return;
+    if (this.#stopping.signal.aborted || this.#disturbed || this.#lineage?.lostBecause !== undefined) return;
     await pause(this.#options.clock, watchEveryMs, wake.signal);
   }
 }

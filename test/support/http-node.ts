@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { Services } from '../../src/kernel/lifecycle.ts';
 import type { Logger } from '../../src/kernel/logger.ts';
 import { Metrics } from '../../src/kernel/metrics.ts';
-import type { Appended, AppendRecord, LogReader, PartitionEnds, ReadHandler } from '../../src/log/log.ts';
+import type { Appended, AppendRecord, LogReader, PartitionEnds, ReadFrom, ReadHandler } from '../../src/log/log.ts';
 import { MemoryLog } from '../../src/log/memory-log.ts';
 import { type Partitioner, partitioners } from '../../src/log/partitioner.ts';
 import { Replica } from '../../src/replica/replica.ts';
@@ -42,8 +42,8 @@ export class HeldLog extends MemoryLog {
     return this.endsInstead === undefined ? super.ends() : this.endsInstead();
   }
 
-  override read(positions: readonly number[], handler: ReadHandler): LogReader {
-    const reader = super.read(positions, {
+  override read(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
+    const reader = super.read(from, {
       ...handler,
       onBatch: async (slices) => {
         while (this.#batchesLeft <= 0) {
@@ -54,8 +54,9 @@ export class HeldLog extends MemoryLog {
         this.#batchesLeft -= 1;
         await handler.onBatch(slices);
       },
-      onGap: (partition, nextOffset) => handler.onGap(partition, nextOffset),
+      onGap: (partition, nextOffset, leaderEpoch) => handler.onGap(partition, nextOffset, leaderEpoch),
       onDisturbance: (reason) => handler.onDisturbance(reason),
+      onLineageLost: (reason) => handler.onLineageLost(reason),
     });
     return {
       stop: () => {

@@ -29,6 +29,7 @@ export class CollectingReader {
   readonly records: ReadRecord[] = [];
   readonly positions: number[];
   readonly disturbances: string[] = [];
+  readonly lost: string[] = [];
   readonly #reader: LogReader;
   #onProgress: () => void = () => {};
 
@@ -43,8 +44,12 @@ export class CollectingReader {
       onDisturbance: (reason) => {
         this.disturbances.push(reason);
       },
+      onLineageLost: (reason) => {
+        this.lost.push(reason);
+      },
     };
-    this.#reader = log.read(positions, handler);
+    const from = positions.map((offset) => ({ offset, leaderEpoch: -1 }));
+    this.#reader = log.read(from, handler);
   }
 
   /** Resolves once every partition's position is at least the one asked for. */

@@ -10,6 +10,7 @@ import type {
   Log,
   LogReader,
   PartitionEnds,
+  ReadFrom,
   ReadHandler,
   TopicDescription,
   TopicSettings,
@@ -109,6 +110,7 @@ export class KafkaLog implements Log {
       return {
         topic,
         clusterId,
+        topicId: undefined,
         partitions: metadata.length,
         cleanupPolicy: configs.get('cleanup.policy') ?? 'unknown',
         deleteRetentionMs: number('delete.retention.ms', 86_400_000),
@@ -173,14 +175,14 @@ export class KafkaLog implements Log {
     return writer.commit.append(record);
   }
 
-  read(positions: readonly number[], handler: ReadHandler): LogReader {
+  read(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
     const { topic, groupId, clock, logger } = this.#options;
     return new KafkaReader(
       {
         kafka: this.#consumerClient,
         topic,
         groupId,
-        positions,
+        positions: from.map(({ offset }) => offset),
         handler,
         clock,
         logger,
