@@ -6,8 +6,11 @@ const primitives = ['null', 'boolean', 'int', 'long', 'float', 'double', 'bytes'
 /** By these no two branches of a union are alike. */
 const branches = ['null', 'boolean', 'long', 'bytes', 'string'];
 
+/** One depth for all: a random datum has up to ten elements at each, and a message is refused that has too many altogether. */
+const depth = { maxDepth: 4, depthIdentifier: fc.createDepthIdentifier() };
+
 const { schema } = fc.letrec<{ schema: SchemaJson; leaf: SchemaJson; node: SchemaJson; items: SchemaJson }>((tie) => ({
-  schema: fc.oneof({ maxDepth: 4, depthSize: 'medium' }, tie('leaf'), tie('node')),
+  schema: fc.oneof(depth, tie('leaf'), tie('node')),
   leaf: fc.oneof(
     fc.constantFrom(...primitives),
     fc.record({ type: fc.constant('fixed'), size: fc.integer({ min: 1, max: 20 }) }),
@@ -16,7 +19,7 @@ const { schema } = fc.letrec<{ schema: SchemaJson; leaf: SchemaJson; node: Schem
   ),
   /** Of at least one byte. */
   items: fc.oneof(
-    { maxDepth: 3, depthSize: 'medium' },
+    depth,
     fc.constantFrom('int', 'string', 'boolean', 'double'),
     tie('schema').map((inner) => ({ type: 'map', values: inner })),
     fc.record({ type: fc.constant('array'), items: tie('items') }),
