@@ -41,10 +41,16 @@ export interface ReadFrom {
   /** The position: the next offset to read. */
   readonly offset: number;
   /**
-   * The leader epoch of what was read before it, by which a log that was truncated below the position is found out (KIP-320);
+   * The leader epoch of what was read last before `knownTo`, by which a log that was truncated below that is found out (KIP-320);
    * -1 where nothing was, or it is not known.
    */
   readonly leaderEpoch: number;
+  /**
+   * Records below this may have been read already. Absent: below `offset`. More than that when memory comes from a snapshot,
+   * which was written beside the apply loop: it has some of the records past the position from where it has to be read on, and
+   * when the log has lost those, what is in memory is worth as little.
+   */
+  readonly knownTo?: number;
 }
 
 export interface TopicDescription {
