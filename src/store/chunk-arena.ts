@@ -49,7 +49,7 @@ export function copyBytes(to: Chunk, toStart: number, from: DataView, fromStart:
  * the compactor's business.
  */
 export class ChunkArena {
-  readonly #chunkBytes: number;
+  readonly chunkBytes: number;
   readonly #shift: number;
   readonly #mask: number;
   readonly #chunksMax: number;
@@ -66,7 +66,7 @@ export class ChunkArena {
 
   /** `chunkBytes` is a power of two. */
   constructor(chunkBytes: number) {
-    this.#chunkBytes = chunkBytes;
+    this.chunkBytes = chunkBytes;
     this.#shift = Math.log2(chunkBytes) - granuleBits;
     this.#mask = chunkBytes / granuleBytes - 1;
     this.#chunksMax = 2 ** (32 - this.#shift);
@@ -97,7 +97,7 @@ export class ChunkArena {
 
   /** Room for an entry of `bytes`, whole granules, whose reference this is. */
   reserve(bytes: number): number {
-    if (bytes > this.#chunkBytes) return this.#reserveAlone(bytes);
+    if (bytes > this.chunkBytes) return this.#reserveAlone(bytes);
     let chunk = this.#current;
     if (chunk === undefined || chunk.end + bytes > chunk.capacity) chunk = this.#open(bytes);
     const reference = this.#currentNumber * (this.#mask + 1) + chunk.end / granuleBytes;
@@ -160,8 +160,8 @@ export class ChunkArena {
   /** Chunks double up to their full size, so that a store with little in it is small. */
   #open(bytes: number): Chunk {
     const [fullNumber, full] = [this.#currentNumber, this.#current];
-    let capacity = Math.min(this.#chunkBytes, firstChunkBytes);
-    while (capacity < this.#chunkBytes && (capacity < this.#capacityBytes || capacity < bytes)) capacity *= 2;
+    let capacity = Math.min(this.chunkBytes, firstChunkBytes);
+    while (capacity < this.chunkBytes && (capacity < this.#capacityBytes || capacity < bytes)) capacity *= 2;
     const chunk = new Chunk(this.#memory(capacity));
     this.#currentNumber = this.#add(chunk);
     this.#current = chunk;
@@ -189,7 +189,7 @@ export class ChunkArena {
     const number = this.#freeNumbers.pop() ?? this.#chunks.length;
     if (number >= this.#chunksMax) {
       throw new FatalError(
-        `the topic does not fit: a node holds ${((this.#chunksMax - 1) * this.#chunkBytes) / 2 ** 30} GiB`,
+        `the topic does not fit: a node holds ${((this.#chunksMax - 1) * this.chunkBytes) / 2 ** 30} GiB`,
       );
     }
     this.#chunks[number] = chunk;
@@ -204,6 +204,6 @@ export class ChunkArena {
     this.#chunks[number] = undefined;
     this.#freeNumbers.push(number);
     chunk.isFree = true;
-    if (chunk.capacity === this.#chunkBytes) this.#spare ??= chunk.bytes.buffer as ArrayBuffer;
+    if (chunk.capacity === this.chunkBytes) this.#spare ??= chunk.bytes.buffer as ArrayBuffer;
   }
 }

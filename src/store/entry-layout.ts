@@ -20,6 +20,12 @@ import type { RecordView } from './store.ts';
  * varint would have 6 bytes for the next 110 years, is written without a loop.
  */
 
+/** To be raised with every change of the above: snapshots hold entries as they lie here. */
+export const entryLayoutVersion = 1;
+
+/** Of a key of one byte that has nothing else: 11, in whole granules. */
+export const entryBytesMin = 16;
+
 const deadBit = 1;
 const traitsBit = 2;
 const headUnit = 4;
@@ -33,6 +39,8 @@ const idBytes = 4;
 const timestampBytes = 6;
 const timestampMsMax = 2 ** 48;
 const wordsUnit = 2 ** 32;
+/** The unit of the eighth byte: no number below 2^53 has more. */
+const varintUnitMax = 2 ** 49;
 /** Numbers below this take four bytes at most, which integer arithmetic can make. */
 const shortVarintMax = 1 << 28;
 
@@ -114,6 +122,13 @@ export function writeEntry(
 /** Marks the entry as given up, for whoever walks its chunk. */
 export function markDead(chunk: Chunk, position: number): void {
   chunk.bytes[position]! |= deadBit;
+}
+
+/** Gives the entry, of a store in order, another id. */
+export function writeId({ bytes, view }: Chunk, position: number, id: number): void {
+  let at = position;
+  for (let varints = 0; varints < 4; at += 1) if (bytes[at]! < 0x80) varints += 1;
+  view.setInt32(at, id, true);
 }
 
 function traitsOf(record: RecordView, isTombstone: boolean, droppableAtMs: number | undefined): number {
@@ -250,12 +265,11 @@ export class EntryCursor {
         return value;
       }
     }
-    let unit = shortVarintMax;
-    for (;;) {
+    // Bounded, because an entry may come from a file; beyond the end of its bytes there is nothing that ends a number.
+    for (let unit = shortVarintMax; ; unit *= 128) {
       const byte = bytes[at++]!;
       value += (byte & 0x7f) * unit;
-      unit *= 128;
-      if (byte < 0x80) {
+      if (byte < 0x80 || unit === varintUnitMax) {
         this.#at = at;
         return value;
       }

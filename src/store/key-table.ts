@@ -6,6 +6,9 @@ const usedTenthsMax = 8;
 const depthMax = 24;
 /** The directory is doubled only while it would have no more places than this for each segment. */
 const placesPerSegmentMax = 8;
+/** Of ten slots, this many are used on average in a table that was made for a number of entries. */
+const presizedTenths = 7;
+const segmentsPerYield = 64;
 
 /** A small table of its own. Slot i has its hash at 2i and its reference at 2i + 1; 0 there is an empty slot. */
 class Segment {
@@ -103,6 +106,29 @@ export class KeyTable {
     segment.used -= 1;
   }
 
+  /** The slots of the segment that `hash` belongs to, and where its hashes end; hashes here are without sign, and end at 2^32. */
+  segmentAt(hash: number): { readonly slots: Int32Array; readonly end: number } {
+    const { slots, depth } = this.#segmentOf(hash);
+    const span = 2 ** (32 - depth);
+    return { slots, end: (Math.floor(hash / span) + 1) * span };
+  }
+
+  /** Makes an empty table as large as so many entries need it, step by step: adding them splits next to nothing then. */
+  *presize(count: number): Generator<void, void> {
+    let depth = 0;
+    while (depth < depthMax && count * 10 > 2 ** depth * this.#segmentSlots * presizedTenths) depth += 1;
+    if (depth === 0) return;
+    const segments: Segment[] = [];
+    while (segments.length < 2 ** depth) {
+      segments.push(new Segment(this.#segmentSlots, depth));
+      if (segments.length % segmentsPerYield === 0) yield;
+    }
+    this.#directory = segments;
+    this.#depth = depth;
+    this.#segments = segments.length;
+    this.#slotBytes = segments.length * segments[0]!.slots.byteLength;
+  }
+
   clear(): void {
     const segment = new Segment(Math.min(firstSlots, this.#segmentSlots), 0);
     this.#directory = [segment];
@@ -172,7 +198,11 @@ function slotOf(slots: Int32Array, hash: number, reference: number): number {
   const mask = slots.length - 1;
   const signed = reference | 0;
   let at = (hash << 1) & mask;
-  while (slots[at + 1] !== signed) at = (at + 2) & mask;
+  while (slots[at + 1] !== signed) {
+    // It would be looked for without end.
+    if (slots[at + 1] === 0) throw new Error('an entry is not in the table under the hash of its key');
+    at = (at + 2) & mask;
+  }
   return at;
 }
 
