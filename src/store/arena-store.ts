@@ -8,6 +8,8 @@ import { KeyTable } from './key-table.ts';
 import { OrderedIndex } from './ordered-index.ts';
 import { PagedUint32 } from './paged-uint32.ts';
 import type { KeyRange, OrderedStore, RecordView, ScanPage, StoredValue, StoreMemory, StoreSize } from './store.ts';
+import { StoreDump } from './store-dump.ts';
+import { type DumpTotals, StoreRestore } from './store-restore.ts';
 
 export interface ArenaStoreOptions {
   readonly tombstoneRetentionMs: number;
@@ -35,7 +37,7 @@ const indexStepsPerYield = 64;
 const idsPerYield = 2_048;
 /** Compaction takes longer for an entry than a sweep. */
 const sweptPerCompacted = 8;
-const pageBytesMax = 4 * 1024 * 1024;
+const pageBytesMax = 256 * 1024;
 const passedPerPageMax = 10_000;
 
 /** A value as it was when it was asked for: its bytes have been copied out of the arena. */
@@ -47,7 +49,7 @@ class Found implements StoredValue {
   readonly contentType: string | undefined;
   readonly latin1: string;
 
-  constructor(entry: EntryCursor) {
+  constructor(entry: EntryCursor, withValue = true) {
     const { bytes } = entry.chunk;
     const { droppableAtMs, contentTypeStart, contentTypeEnd } = entry;
     this.partition = entry.partition;
@@ -55,7 +57,7 @@ class Found implements StoredValue {
     this.timestampMs = entry.timestampMs;
     this.expiresAtMs = droppableAtMs === Number.POSITIVE_INFINITY ? undefined : droppableAtMs;
     this.contentType = contentTypeStart < 0 ? undefined : bytes.toString('latin1', contentTypeStart, contentTypeEnd);
-    this.latin1 = bytes.toString('latin1', entry.valueStart, entry.valueEnd);
+    this.latin1 = withValue ? bytes.toString('latin1', entry.valueStart, entry.valueEnd) : '';
   }
 
   get value(): Buffer {
@@ -73,9 +75,10 @@ class Found implements StoredValue {
  */
 export class ArenaStore implements OrderedStore {
   tombstoneRetentionMs: number;
-  readonly #hash: KeyHash;
+  readonly #sizes: ArenaSizes;
+  #hash: KeyHash;
   readonly #entries: Entries;
-  readonly #table: KeyTable;
+  #table: KeyTable;
   readonly #compactor: Compactor;
   readonly #index: OrderedIndex | undefined;
   #isIndexed = false;
@@ -91,6 +94,7 @@ export class ArenaStore implements OrderedStore {
 
   constructor({ tombstoneRetentionMs, hash, ordered, sizes = nodeSizes }: ArenaStoreOptions) {
     this.tombstoneRetentionMs = tombstoneRetentionMs;
+    this.#sizes = sizes;
     this.#hash = hash;
     this.#entries = new Entries(sizes.chunkBytes, ordered);
     this.#table = new KeyTable(this.#entries, sizes.segmentSlots);
@@ -167,6 +171,30 @@ export class ArenaStore implements OrderedStore {
     while (walk.step()) if (walk.entry.isLive(nowMs)) yield pairOf(walk.entry);
   }
 
+  /** Whether there may be scans. A dump of a store that keeps no order does not fit one that does, nor the reverse. */
+  get keepsOrder(): boolean {
+    return this.#index !== undefined;
+  }
+
+  /** A pass over everything. To be given up when the store is cleared. */
+  dump(): StoreDump {
+    return new StoreDump(this.#entries, this.#table);
+  }
+
+  /** Drops everything, to be filled with what a dump held, whose hashes are those of `hash`. */
+  restore(hash: KeyHash, totals: DumpTotals): StoreRestore {
+    this.clear();
+    const table = new KeyTable(this.#entries, this.#sizes.segmentSlots);
+    return new StoreRestore(this.#entries, table, totals, () => {
+      this.#table = table;
+      this.#hash = hash;
+      this.#values = totals.entries - totals.tombstones;
+      this.#tombstones = totals.tombstones;
+      this.#keyBytes = totals.keyBytes;
+      this.#valueBytes = totals.valueBytes;
+    });
+  }
+
   get isOrdered(): boolean {
     return this.#isIndexed;
   }
@@ -180,7 +208,7 @@ export class ArenaStore implements OrderedStore {
     return true;
   }
 
-  scan({ prefix = empty, from = empty, to, after, limit }: KeyRange, nowMs: number): ScanPage {
+  scan({ prefix = empty, from = empty, to, after, limit, keysOnly = false }: KeyRange, nowMs: number): ScanPage {
     if (this.#index === undefined || !this.#isIndexed) throw new Error('the keys of the store are in no order');
     let first = Buffer.compare(prefix, from) > 0 ? prefix : from;
     const isAfter = after !== undefined && Buffer.compare(after, first) >= 0;
@@ -193,7 +221,7 @@ export class ArenaStore implements OrderedStore {
       if (!startsWith(key, prefix) || (to !== undefined && Buffer.compare(key, to) >= 0)) break;
       if (isAfter && key.equals(after)) continue;
       if (entry.isLive(nowMs)) {
-        const pair = pairOf(entry);
+        const pair = pairOf(entry, !keysOnly);
         entries.push(pair);
         bytes += key.length + pair[1].latin1.length;
       } else {
@@ -325,6 +353,6 @@ function startsWith(key: Buffer, prefix: Buffer): boolean {
   return key.length >= prefix.length && key.compare(prefix, 0, prefix.length, 0, prefix.length) === 0;
 }
 
-function pairOf(entry: EntryCursor): [key: Buffer, value: StoredValue] {
-  return [Buffer.from(entry.chunk.bytes.subarray(entry.keyStart, entry.keyEnd)), new Found(entry)];
+function pairOf(entry: EntryCursor, withValue = true): [key: Buffer, value: StoredValue] {
+  return [Buffer.from(entry.chunk.bytes.subarray(entry.keyStart, entry.keyEnd)), new Found(entry, withValue)];
 }

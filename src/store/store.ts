@@ -55,7 +55,7 @@ export interface OrderedStore extends Store {
    * A page is what the store holds at the moment of the call. A scan of several pages is not of one moment, but it neither
    * misses nor repeats a key: one that is live from the first page to the last comes exactly once, with the value it has when
    * its page is made; one that comes or goes meanwhile comes once or not at all. No page is long: it ends at `limit` values, at
-   * some mebibytes, or after some thousand entries that are not live, so it may be empty and yet not the last.
+   * some hundred kibibytes, or after some thousand entries that are not live, so it may be empty and yet not the last.
    */
   scan(range: KeyRange, nowMs: number): ScanPage;
 
@@ -73,6 +73,8 @@ export interface KeyRange {
   readonly after?: Buffer | undefined;
   /** Values in a page; 1 or more. */
   readonly limit: number;
+  /** Leaves the values where they are: those of the page are empty. */
+  readonly keysOnly?: boolean;
 }
 
 export interface ScanPage {

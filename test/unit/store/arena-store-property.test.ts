@@ -3,6 +3,7 @@ import { type ArenaSizes, ArenaStore } from '../../../src/store/arena-store.ts';
 import { type KeyHash, keyHash } from '../../../src/store/key-hash.ts';
 import type { KeyRange, ScanPage, StoredValue } from '../../../src/store/store.ts';
 import { PlainStore, type RecordMeta } from '../../support/plain-store.ts';
+import { scanAll } from '../../support/scan-all.ts';
 
 /** Millions in the whole check, fewer in the run that everybody makes all day. */
 const stepsOfAll = Number(process.env.STORE_STEPS ?? 1_000_000);
@@ -57,6 +58,7 @@ class Trial {
   #random: number;
   #nowMs = 1_000;
   #offset = 0;
+  #steps = 0;
   /** The greatest part of the memory of entries that was not reclaimed at any check. */
   #deadPartMax = 0;
 
@@ -78,7 +80,13 @@ class Trial {
     return Math.floor((this.#random / 2 ** 32) * end);
   }
 
+  /** How many there have been. */
+  get steps(): number {
+    return this.#steps;
+  }
+
   step(): void {
+    this.#steps += 1;
     const chance = this.below(1_000);
     if (chance < 520) this.#put();
     else if (chance < 680) this.#delete();
@@ -109,8 +117,14 @@ class Trial {
     expect(found.size).to.equal(live.length);
     for (const [key, held] of live) expectSame(found.get(key), held);
     for (const [key] of held) this.#look(key);
-    const page = this.#arena.scan({ limit: Number.MAX_SAFE_INTEGER }, this.#nowMs);
-    expectSameKeys(page.entries, live.map(([key]) => key).sort());
+    const keys = live.map(([key]) => key).sort();
+    const keysOnly = this.below(2) === 0;
+    const entries = scanAll(this.#arena, this.#nowMs, { keysOnly });
+    expectSameKeys(entries, keys);
+    for (const [i, [, value]] of entries.entries()) {
+      const held = this.#model.get(keys[i]!)!;
+      expectSame(value, keysOnly ? { ...held, value: '' } : held);
+    }
     const { liveBytes, deadBytes } = this.#arena.memory;
     if (liveBytes > 0) this.#deadPartMax = Math.max(this.#deadPartMax, deadBytes / (liveBytes + deadBytes));
   }
@@ -120,6 +134,14 @@ class Trial {
     this.#model.clear();
     const { tableBytes: _, ...rest } = this.#arena.memory;
     expect(rest).to.deep.equal({ liveBytes: 0, deadBytes: 0, unusedBytes: 0, indexBytes: 0 });
+  }
+
+  /** A scan in some forty pages or fewer, of everything or of a part. */
+  scanSomewhere(writesPerPage: number): void {
+    const limit = 1 + Math.ceil(this.#keys / 40);
+    const bound = () => (this.below(3) === 0 ? Buffer.from(this.#anyKey(), 'latin1') : undefined);
+    const prefix = this.below(4) === 0 ? Buffer.from(this.#anyKey(), 'latin1').subarray(0, 1) : undefined;
+    this.scanWhileWriting({ prefix, from: bound(), to: bound(), limit }, writesPerPage);
   }
 
   /** Reads a range page by page while keys come and go, and compares each page with what there was at that moment. */
@@ -274,13 +296,16 @@ function expectSame(found: StoredValue | 'absent' | undefined, held: Held): void
 
 describe('arena store against a Map', () => {
   for (const tried of cases) {
-    it(`${tried.name}: holds the same after any steps, compaction, growth and sweeps among them`, function () {
+    it(`${tried.name}: holds and scans the same after any steps, compaction, growth and sweeps among them`, function () {
       this.timeout(600_000);
       const steps = Math.floor(stepsOfAll * tried.part);
       const trial = new Trial(tried, 1);
       const checks = 12;
       for (let round = 1; round <= checks; round += 1) {
-        for (let i = 0; i < steps / checks; i += 1) trial.step();
+        const roundEnd = (steps / checks) * round;
+        while (trial.steps < roundEnd - steps / checks / 2) trial.step();
+        // The other half of the steps between the pages of scans.
+        while (trial.steps < roundEnd) trial.scanSomewhere(tried.keys / 10);
         trial.check();
         if (round === checks / 2) trial.clear();
       }

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { ArenaStore } from '../../../src/store/arena-store.ts';
 import { keyHash } from '../../../src/store/key-hash.ts';
 import { PlainStore } from '../../support/plain-store.ts';
+import { scanAll } from '../../support/scan-all.ts';
 import { storeContract } from '../../support/store-contract.ts';
 
 const seeded = keyHash([0x01234567, 0x89abcdef]);
@@ -26,8 +27,7 @@ describe('store contract: arena, all hashes equal', () => {
 describe('index of an arena store', () => {
   const keyAt = (i: number) => `key-${(i * 7_919) % 100_003}`;
   const meta = (offset: number) => ({ partition: 0, offset, timestampMs: 0 });
-  const keysOf = (store: ArenaStore) =>
-    store.scan({ limit: Number.MAX_SAFE_INTEGER }, 1_000).entries.map(([key]) => key.toString());
+  const keysOf = (store: ArenaStore) => scanAll(store, 1_000).map(([key]) => key.toString());
   const expectKeys = (expected: ReadonlySet<string>): void => {
     const sorted = [...expected].sort();
     const keys = keysOf(store);
@@ -109,7 +109,21 @@ describe('index of an arena store', () => {
       pages.push(page.entries.map(([key]) => key.toString()));
       after = page.after;
     } while (after !== undefined);
-    // Ten thousand tombstones; the rest of them and four mebibytes; what is left.
-    expect(pages).to.deep.equal([[], ['b0', 'b1'], ['b2']]);
+    // Ten thousand tombstones; the rest of them, and more than the bytes of a page; then one by one.
+    expect(pages).to.deep.equal([[], ['b0'], ['b1'], ['b2'], []]);
+  });
+
+  it('leaves values where they are when only keys are asked for', () => {
+    while (!store.buildIndex());
+    const [expiresAtMs, contentType] = [5_000, 'text/plain'];
+    for (const key of ['a', 'b', 'c']) {
+      plain.put(Buffer.from(key), Buffer.alloc(200_000), { ...meta(7), expiresAtMs, contentType });
+    }
+    const { entries, after } = store.scan({ limit: 100, keysOnly: true }, 1_000);
+    // In one page: values that are not copied do not make it long.
+    expect(after).to.equal(undefined);
+    expect(entries.map(([key]) => key.toString())).to.deep.equal(['a', 'b', 'c']);
+    for (const [, value] of entries)
+      expect({ ...value }).to.include({ ...meta(7), expiresAtMs, contentType, latin1: '' });
   });
 });
