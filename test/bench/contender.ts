@@ -18,6 +18,10 @@ export class Contender {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** The next message of the process. Rejects when it ends without one, or takes longer than `timeoutMs`. */
   next<Message>(timeoutMs: number): Promise<Message> {
     return new Promise((resolve, reject) => {
@@ -55,6 +59,22 @@ export class Contender {
     if (this.#child.connected) this.#child.disconnect();
     await ended;
     clearTimeout(impatience);
+  }
+}
+
+/** The one message of a contender that has nothing else to say. */
+export async function askOnce<Answer>(
+  file: string,
+  task: object,
+  timeoutMs: number,
+  profileFolder?: string,
+  nodeOptions: readonly string[] = [],
+): Promise<Answer> {
+  const contender = new Contender(file, task, profileFolder, nodeOptions);
+  try {
+    return await contender.next<Answer>(timeoutMs);
+  } finally {
+    await contender.end();
   }
 }
 

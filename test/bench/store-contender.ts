@@ -1,4 +1,5 @@
-import type { RecordView, ScanPage, Store } from '../../src/store/store.ts';
+import type { ArenaStore } from '../../src/store/arena-store.ts';
+import type { RecordView, ScanPage, Store, StoreMemory } from '../../src/store/store.ts';
 import { built } from './built.ts';
 import { taskOf, tell } from './contender.ts';
 
@@ -9,8 +10,9 @@ export interface StoreTask {
 }
 
 export interface StoreFigures {
-  /** Resident memory that filling took. */
+  /** Resident memory that filling took, and what the store says that it has asked for; null where there is none to say so. */
   readonly bytesPerKey: number;
+  readonly saidBytesPerKey: number | null;
   readonly insertsPerSecond: number;
   readonly getsPerSecond: number;
   readonly overwritesPerSecond: number;
@@ -19,10 +21,14 @@ export interface StoreFigures {
   readonly longestOverwriteMs: number;
   /** Part of the entries' memory that overwriting left unusable. */
   readonly deadPart: number;
-  /** NaN without an index. */
-  readonly indexBytesPerKey: number;
-  readonly indexMs: number;
-  readonly longestIndexStepMs: number;
+  /** null where there is none. */
+  readonly index: IndexFigures | null;
+}
+
+export interface IndexFigures {
+  readonly bytesPerKey: number;
+  readonly buildMs: number;
+  readonly longestStepMs: number;
   readonly scannedPerSecond: number;
 }
 
@@ -129,6 +135,10 @@ function residentBytes(): number {
   return process.memoryUsage.rss();
 }
 
+function sumOf(memory: StoreMemory): number {
+  return Object.values(memory).reduce((sum: number, bytes: number) => sum + bytes, 0);
+}
+
 async function makeStore() {
   if (contender === 'MapStore') {
     const { MapStore } = await built<typeof import('../../src/store/map-store.ts')>('store/map-store.js');
@@ -158,49 +168,44 @@ const { store, arena } = contender === 'JS Map' ? { store: undefined, arena: und
 const { put, get } = store === undefined ? makeMap() : putAndGet(store);
 const inserts = putAll(put, keys, (i) => i, 0);
 const bytesPerKey = (residentBytes() - emptyBytes) / keys;
+const saidBytesPerKey = arena === undefined ? null : sumOf(arena.memory) / keys;
 const getsPerSecond = getMany(get);
 
-let [indexMs, longestIndexStepMs, scannedPerSecond, indexBytesPerKey] = [
-  Number.NaN,
-  Number.NaN,
-  Number.NaN,
-  Number.NaN,
-];
-if (arena !== undefined && contender === 'arena, ordered') {
-  [indexMs, longestIndexStepMs] = [0, 0];
+/** Building the index, and walking through it. */
+function indexFigures(store: ArenaStore): IndexFigures {
+  let [buildMs, longestStepMs] = [0, 0];
   for (let isBuilt = false; !isBuilt; ) {
     const [startedMs, processorBeforeMs] = [performance.now(), processorMs()];
-    isBuilt = arena.buildIndex();
+    isBuilt = store.buildIndex();
     const stepMs = Math.min(performance.now() - startedMs, processorMs() - processorBeforeMs);
-    indexMs += stepMs;
-    longestIndexStepMs = Math.max(longestIndexStepMs, stepMs);
+    buildMs += stepMs;
+    longestStepMs = Math.max(longestStepMs, stepMs);
   }
-  indexBytesPerKey = arena.memory.indexBytes / keys;
   const startedMs = performance.now();
   let [scanned, after] = [0, undefined as Buffer | undefined];
   do {
-    const page: ScanPage = arena.scan({ after, limit: pageKeys }, 0);
+    const page: ScanPage = store.scan({ after, limit: pageKeys }, 0);
     scanned += page.entries.length;
     after = page.after;
   } while (after !== undefined && scanned < probes);
-  scannedPerSecond = (scanned * 1_000) / (performance.now() - startedMs);
+  const scannedPerSecond = (scanned * 1_000) / (performance.now() - startedMs);
+  return { bytesPerKey: store.memory.indexBytes / keys, buildMs, longestStepMs, scannedPerSecond };
 }
 
+const index = arena !== undefined && contender === 'arena, ordered' ? indexFigures(arena) : null;
 const overwrites = putAll(put, Math.min(keys, 2_000_000), (i) => (i * stride) % keys, keys);
 const { liveBytes = 1, deadBytes = 0 } = arena?.memory ?? {};
 
 tell({
   bytesPerKey,
+  saidBytesPerKey,
   insertsPerSecond: inserts.perSecond,
   getsPerSecond,
   overwritesPerSecond: overwrites.perSecond,
   longestInsertMs: inserts.longestMs,
   longestOverwriteMs: overwrites.longestMs,
   deadPart: deadBytes / (liveBytes + deadBytes),
-  indexBytesPerKey,
-  indexMs,
-  longestIndexStepMs,
-  scannedPerSecond,
+  index,
 } satisfies StoreFigures);
 
 function putAndGet(store: Store): { put: Put; get: (key: Buffer) => unknown } {
