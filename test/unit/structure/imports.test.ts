@@ -57,7 +57,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   snappy: ['src/protocol/', 'src/cli/kafka/compression.ts'],
   'lz4-napi': ['src/protocol/', 'src/cli/kafka/compression.ts'],
   zstddec: ['src/protocol/'],
-  '@node-rs/crc32': ['src/protocol/', 'src/broker/storage/checksum.ts'],
+  '@node-rs/crc32': ['src/protocol/', 'src/broker/storage/checksum.ts', 'src/snapshot/checksum.ts'],
   'node-zookeeper-client': ['src/cluster/zookeeper/'],
 };
 
@@ -67,6 +67,10 @@ const pure = [
   'src/replica/apply.ts',
   'src/replica/topic-guard.ts',
   'src/replica/lag.ts',
+  'src/replica/resume.ts',
+  'src/log/wire/batch-columns.ts',
+  'src/log/wire/fetched-batches.ts',
+  'src/log/wire/transaction-filter.ts',
   'src/cluster/lookup-race.ts',
   'src/cluster/breaker.ts',
   'src/cluster/log-topic/claim.ts',
