@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { AvroServer } from './avro/avro-server.ts';
@@ -27,7 +27,11 @@ import { KafkaLog } from './log/kafka/kafka-log.ts';
 import { partitioners } from './log/partitioner.ts';
 import { CatchUpReporter } from './replica/catch-up-reporter.ts';
 import { Replica } from './replica/replica.ts';
-import { MapStore } from './store/map-store.ts';
+import type { SnapshotOptions } from './replica/snapshot-keeper.ts';
+import { SnapshotFile, snapshotPath } from './snapshot/snapshot-file.ts';
+import { ArenaStore } from './store/arena-store.ts';
+import { type HashSeed, keyHash } from './store/key-hash.ts';
+import { registerStoreMetrics } from './store/metrics.ts';
 import type { Store } from './store/store.ts';
 
 /** Room in a record batch for its header, a key of the greatest length and a record's own fields. */
@@ -57,10 +61,14 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
   const metrics = new Metrics();
   const partitioner = partitioners[config.partitioner];
   const log = kafkaLog(config, config.kafkaTopic, logger, metrics);
-  const store = new MapStore(deleteRetentionMs);
+  const seed = hashSeed();
+  const store = memoryStore(config, seed);
+  registerStoreMetrics(metrics, store);
   const replica = new Replica({
     log,
     store,
+    finishStore: () => store.buildIndex(),
+    ...(config.snapshotIntervalMs > 0 && { snapshots: snapshotsOf(config, store, seed) }),
     partitioner,
     settings: { partitions: config.kafkaPartitions, maxMessageBytes: config.valueBytesMax + batchOverheadBytes },
     readyLagMaxMs: config.readyLagMaxMs,
@@ -77,6 +85,7 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
   const database = new Database({
     log,
     store,
+    orderedStore: config.orderedIndex === 'on' ? store : undefined,
     replica,
     cluster,
     peers,
@@ -118,6 +127,22 @@ export function createNode(config: Config, logger: Logger, onFatal: (error: Fata
   return { database, store, http, avro, logPlace, run: () => services.run(), stop: () => services.stop() };
 }
 
+function hashSeed(): HashSeed {
+  const seed = randomBytes(8);
+  return [seed.readInt32LE(0), seed.readInt32LE(4)];
+}
+
+function memoryStore(config: Config, seed: HashSeed): ArenaStore {
+  const ordered = config.orderedIndex === 'on';
+  return new ArenaStore({ tombstoneRetentionMs: deleteRetentionMs, hash: keyHash(seed), ordered });
+}
+
+function snapshotsOf(config: Config, store: ArenaStore, seed: HashSeed): SnapshotOptions {
+  const { dataDir, kafkaTopic: topic, nodename, apiPort, snapshotIntervalMs: intervalMs, partitioner } = config;
+  const path = snapshotPath(dataDir, { topic, nodename, apiPort });
+  return { file: new SnapshotFile({ path, store, seed }), intervalMs, partitioner };
+}
+
 /** Where nobody has named a Kafka: the broker that this machine has, or else one of this node's own. */
 function localBroker(config: Config, logger: Logger, metrics: Metrics): LocalBroker {
   const clock = systemClock;
@@ -154,6 +179,7 @@ function kafkaLog(config: Config, topic: string, logger: Logger, metrics: Metric
     },
     topic,
     groupId: `${topic}-${config.nodename}-${config.apiPort}`,
+    reader: config.logReader,
     writeTimeoutMs: config.writeTimeoutMs,
     clock: systemClock,
     logger,

@@ -1,9 +1,16 @@
-import type { Consistency, Database, WriteOptions, Written } from '../database/database.ts';
+import {
+  type Consistency,
+  type Database,
+  scanLimitMax,
+  type WriteOptions,
+  type Written,
+} from '../database/database.ts';
 import { beginInSlices, errorAsAnswer } from '../database/slices.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError, errorTable } from '../kernel/errors.ts';
 import { Begun, type ServedProtocol } from './calls.ts';
 import { readingEncoder, readingsEncoder } from './reading-encoder.ts';
+import { scanEncoder, UnreadPage } from './scan-encoder.ts';
 import type {
   EachWritten,
   FailureData,
@@ -13,6 +20,7 @@ import type {
   PositionData,
   PutParameters,
   RemoveParameters,
+  ScanParameters,
   WaitSymbol,
   WrittenData,
 } from './wire/database-data.ts';
@@ -37,7 +45,7 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
   return {
     protocol: ownProtocol('database.avpr'),
     failureOf: failureData,
-    encoders: { get: readingEncoder, multiGet: readingsEncoder(answerBytesMax) },
+    encoders: { get: readingEncoder, multiGet: readingsEncoder(answerBytesMax), scan: scanEncoder },
     handlers: {
       get: ({ key, consistency, positions }: GetParameters) =>
         database.readConsistently(key, consistencyOf(consistency, positions)),
@@ -60,6 +68,15 @@ export function databaseMessages(database: Database, clock: Clock, answerBytesMa
           begun,
           results.then((answers) => answers.map(eachWritten)),
         );
+      },
+      scan: async (parameters: ScanParameters) => {
+        const { prefix, fromKey, toKey, after, limit, keysOnly, consistency, positions } = parameters;
+        if (limit < 1 || limit > scanLimitMax) {
+          throw new BitacoraError('parameter_invalid', `limit is a number of entries, from 1 to ${scanLimitMax}.`);
+        }
+        const [from, to, behind] = [fromKey, toKey, after].map((bound) => bound ?? undefined);
+        const scan = await database.scan(consistencyOf(consistency, positions));
+        return new UnreadPage(scan, { prefix, from, to, after: behind, limit, keysOnly });
       },
     },
   };

@@ -1,15 +1,19 @@
 import type { Reading } from '../database/database.ts';
 import { BitacoraError, errorTable } from '../kernel/errors.ts';
 import type { Encoder } from './wire/outbox.ts';
+import {
+  first,
+  nearestLong,
+  second,
+  utf8BytesMax,
+  writeLong,
+  writeLongOrNull,
+  writeText,
+  writeTextOrNull,
+} from './write-datum.ts';
 
 /** An answer without its value and content type has at most six numbers of ten bytes, two lengths of five and four flags. */
 const aroundBytesMax = 80;
-const utf8BytesMax = 3;
-/** Twice as much and one is the last odd number that JavaScript has. */
-const exactMax = 2 ** 52;
-/** Branches of the unions of `schemas/database.avdl`: numbers, which Avro doubles. */
-const first = 0;
-const second = 2;
 
 /**
  * Writes `Reading` of `schemas/database.avdl`, to the byte as avsc does, but takes the value from where the store has it: avsc
@@ -64,11 +68,6 @@ export function readingsEncoder(valueBytesMax: number): Encoder<readonly (Readin
   };
 }
 
-/** A producer may give a record any 64 bits for a time; of those that are no time of ours the nearest is told that avsc can read. */
-function nearestLong(value: number): number {
-  return Math.max(-exactMax, Math.min(exactMax, value));
-}
-
 function readingBytesMax({ found }: Reading): number {
   return aroundBytesMax + (found?.latin1.length ?? 0) + utf8BytesMax * (found?.contentType?.length ?? 0);
 }
@@ -85,18 +84,8 @@ function writeReading(buffer: Buffer, start: number, { found, source, partition,
     at = writeLong(buffer, at, found.partition);
     at = writeLong(buffer, at, found.offset);
     at = writeLong(buffer, at, nearestLong(found.timestampMs));
-    if (expiresAtMs === undefined) {
-      buffer[at++] = first;
-    } else {
-      buffer[at++] = second;
-      at = writeLong(buffer, at, expiresAtMs);
-    }
-    if (contentType === undefined) {
-      buffer[at++] = first;
-    } else {
-      buffer[at++] = second;
-      at = writeText(buffer, at, contentType);
-    }
+    at = writeLongOrNull(buffer, at, expiresAtMs);
+    at = writeTextOrNull(buffer, at, contentType);
   }
   buffer[at++] = source === 'log' ? 0 : 2;
   at = writeLong(buffer, at, partition);
@@ -110,27 +99,4 @@ function failureBytesMax({ code, detail }: BitacoraError): number {
 function writeFailure(buffer: Buffer, start: number, { code, detail }: BitacoraError): number {
   const at = writeLong(buffer, writeText(buffer, start, code), errorTable[code].status);
   return writeText(buffer, at, detail);
-}
-
-function writeText(buffer: Buffer, start: number, text: string): number {
-  const at = writeLong(buffer, start, Buffer.byteLength(text));
-  return at + buffer.write(text, at, 'utf8');
-}
-
-/** A zigzag varint. Throws a `RangeError` for what it could not write as it is. */
-function writeLong(buffer: Buffer, start: number, value: number): number {
-  if (!Number.isInteger(value) || Math.abs(value) > exactMax) throw new RangeError(`${value} has more than 52 bits`);
-  let at = start;
-  let rest = value < 0 ? -2 * value - 1 : 2 * value;
-  // Whole numbers of 32 bits have operators of their own, which cost a fraction.
-  while (rest > 0x7fff_ffff) {
-    buffer[at++] = (rest % 128) | 0x80;
-    rest = Math.floor(rest / 128);
-  }
-  while (rest > 0x7f) {
-    buffer[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  buffer[at++] = rest;
-  return at;
 }

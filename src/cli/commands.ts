@@ -3,6 +3,7 @@ import { consumeCommand } from './consume-command.ts';
 import { groupCommands } from './group-commands.ts';
 import { nodeCommands } from './node-commands.ts';
 import { produceCommand } from './produce-command.ts';
+import { snapshotCommands } from './snapshot-commands.ts';
 import { topicCommands } from './topic-commands.ts';
 
 /** Every command, in the order of help and documentation. */
@@ -12,4 +13,5 @@ export const commands: readonly Command[] = [
   ...groupCommands,
   produceCommand,
   consumeCommand,
+  ...snapshotCommands,
 ];

@@ -77,7 +77,7 @@ export function cliPage(commands: readonly Command[]): string {
     '',
     '## How Kafka is reached',
     '',
-    'By every command but `start` and `broker`:',
+    'By every command but `start`, `broker` and `snapshot`:',
     '',
     '```text',
     ...flagLines(connectionFlags),

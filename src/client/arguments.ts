@@ -29,6 +29,16 @@ export function durationOf(ttlMs: number | undefined): number | null {
   throw new TypeError(`ttlMs is a whole number of milliseconds, not ${told(ttlMs)}`);
 }
 
+export function countOf(name: string, count: number): number {
+  if (Number.isSafeInteger(count) && count >= 1) return count;
+  throw new TypeError(`${name} is a whole number from 1 on, not ${told(count)}`);
+}
+
+export function flagOf(name: string, flag: boolean): boolean {
+  if (typeof flag === 'boolean') return flag;
+  throw new TypeError(`${name} is true or false, not ${told(flag)}`);
+}
+
 export function contentTypeOf(contentType: string | undefined): string | null {
   if (contentType === undefined) return null;
   if (typeof contentType === 'string') return contentType;

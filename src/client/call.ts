@@ -5,7 +5,7 @@ import type { Ticket } from './write-order.ts';
 /** What a caller wants of a node. */
 export interface Question {
   /** A message of `schemas/database.avdl`; empty for Avro's ping, which every node answers with null. */
-  readonly message: 'get' | 'put' | 'remove' | 'multiGet' | 'multiPut' | '';
+  readonly message: 'get' | 'put' | 'remove' | 'multiGet' | 'multiPut' | 'scan' | '';
   /** Made anew each time that it is sent: the positions of a session move on. */
   readonly parameters: () => unknown;
   /** Size of its keys and values. */

@@ -3,8 +3,10 @@ import type {
   EachFailure,
   EachReading,
   EachWritten,
+  EntryData,
   PositionData,
   ReadingData,
+  ScanPageData,
   WaitSymbol,
   WriteData,
   WrittenData,
@@ -15,7 +17,9 @@ import {
   bytesOf,
   choiceOf,
   contentTypeOf,
+  countOf,
   durationOf,
+  flagOf,
   listOf,
   timeoutOf,
 } from './arguments.ts';
@@ -59,6 +63,33 @@ export interface ReadOptions {
   readonly consistency?: Consistency;
 }
 
+/** Keys that meet every bound given, in byte order. */
+export interface ScanRange extends ReadOptions {
+  readonly prefix?: Bytes;
+  /** The least key. */
+  readonly from?: Bytes;
+  /** Less than this. */
+  readonly to?: Bytes;
+  /** Greater than this: the last key of a scan that is to go on. */
+  readonly after?: Bytes;
+  /** Entries at most; all there are by default. */
+  readonly limit?: number;
+}
+
+export interface ScannedKey {
+  readonly key: Buffer;
+  /** With `offset` the version of the value. */
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly expiresAtMs: number | undefined;
+  readonly contentType: string | undefined;
+}
+
+export interface ScannedEntry extends ScannedKey {
+  readonly value: Buffer;
+}
+
 export interface WriteOptions {
   /** Answered when the node's own reads see the write (default), or as soon as the log has it. */
   readonly wait?: 'applied' | 'logged';
@@ -87,6 +118,9 @@ export interface Written {
 }
 
 const defaultTimeoutMs = 15_000;
+/** A node gives fewer where it sees fit. */
+const pageEntries = 1_000;
+const noBytes = Buffer.alloc(0);
 const waits: Readonly<Record<'applied' | 'logged', WaitSymbol>> = { applied: 'APPLIED', logged: 'LOGGED' };
 const consistencies: Readonly<Record<Consistency, ConsistencySymbol>> = {
   session: 'SESSION',
@@ -156,6 +190,38 @@ export class Client {
     );
   }
 
+  /**
+   * The entries of a range, in byte order of their keys, a page at a time: what is written meanwhile may be among them or not, and a
+   * key that is there all the time comes once. When a node is lost, the scan goes on at another. With `keysOnly` values stay where
+   * they are.
+   */
+  scan(range: ScanRange & { readonly keysOnly: true }): AsyncGenerator<ScannedKey, void, undefined>;
+  scan(range?: ScanRange & { readonly keysOnly?: false }): AsyncGenerator<ScannedEntry, void, undefined>;
+  async *scan(range: ScanRange & { readonly keysOnly?: boolean } = {}): AsyncGenerator<ScannedKey, void, undefined> {
+    const { prefix = noBytes, from, to, limit, keysOnly = false, consistency = 'session' } = range;
+    const level = choiceOf('consistency', consistencies, consistency);
+    const bounds = {
+      prefix: bytesOf('prefix', prefix),
+      fromKey: from === undefined ? null : bytesOf('from', from),
+      toKey: to === undefined ? null : bytesOf('to', to),
+      keysOnly: flagOf('keysOnly', keysOnly),
+      consistency: level,
+    };
+    let after = range.after === undefined ? null : bytesOf('after', range.after);
+    let left = limit === undefined ? Number.POSITIVE_INFINITY : countOf('limit', limit);
+    do {
+      const asked = { ...bounds, after, limit: Math.min(left, pageEntries) };
+      const parameters = () => ({ ...asked, positions: this.#positionsFor(level) });
+      const bytes = sizeOf([asked.prefix, asked.fromKey, asked.toKey, after].flatMap((bound) => bound ?? []));
+      const page = (await this.#calls.ask({ message: 'scan', bytes, parameters })) as ScanPageData;
+      checkPage(page, asked);
+      for (const { partition, position } of page.positions) this.#positions.saw(partition, position);
+      for (const entry of page.entries) yield scannedOf(entry);
+      left -= page.entries.length;
+      after = page.after;
+    } while (after !== null && left > 0);
+  }
+
   async put(key: Bytes, value: Bytes, { wait = 'applied', ttlMs, contentType }: PutOptions = {}): Promise<Written> {
     const write = {
       key: bytesOf('key', key),
@@ -222,6 +288,36 @@ export class Client {
     this.#positions.saw(partition, offset + 1);
     return { partition, offset, timestampMs, applied };
   }
+}
+
+function scannedOf({
+  key,
+  value,
+  partition,
+  offset,
+  timestampMs,
+  expiresAtMs,
+  contentType,
+}: EntryData): ScannedKey | ScannedEntry {
+  const version = { partition, offset, timestampMs };
+  const told = { ...version, expiresAtMs: expiresAtMs ?? undefined, contentType: contentType ?? undefined };
+  return value === null ? { key, ...told } : { key, value, ...told };
+}
+
+interface AskedPage {
+  readonly after: Buffer | null;
+  readonly limit: number;
+  readonly keysOnly: boolean;
+}
+
+/** Throws a `DatabaseError` for a page that is not what was asked for, or would not bring the scan forward. */
+function checkPage({ entries, after: next }: ScanPageData, { after, limit, keysOnly }: AskedPage): void {
+  const last = entries.at(-1)?.key ?? after;
+  const isForward = next === null || last === null || Buffer.compare(next, last) >= 0;
+  const isStill = next !== null && after !== null && Buffer.compare(next, after) <= 0;
+  const isAsAsked = entries.length <= limit && entries.every(({ value }) => (value === null) === keysOnly);
+  if (isAsAsked && isForward && !isStill) return;
+  throw new DatabaseError('internal', 'The node answered with a page of a scan that was not asked for.', 500);
 }
 
 function writeData({ key, value, ttlMs, contentType }: Write): WriteData {

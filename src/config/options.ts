@@ -115,6 +115,24 @@ export const options = {
     default: 'murmur2',
     help: 'How a key finds its partition: murmur2 as Java clients and kafkajs do, crc32 as librdkafka does.',
   },
+  orderedIndex: {
+    env: 'ORDERED_INDEX',
+    type: oneOf('on', 'off'),
+    default: 'on',
+    help: 'Keep the keys in order, which scans need. Off saves about 17 bytes a key.',
+  },
+  logReader: {
+    env: 'LOG_READER',
+    type: oneOf('direct', 'kafkajs'),
+    default: 'direct',
+    help: 'What reads the topic: the node’s own reader, or that of kafkajs, which also reads records of formats before Kafka 0.11, and without which no snapshot is resumed from.',
+  },
+  snapshotIntervalMs: {
+    env: 'SNAPSHOT_INTERVAL_MS',
+    type: integer(0, 86_400_000),
+    default: '300000',
+    help: 'How often a snapshot of the memory is written below DATA_DIR, from which the node starts again without reading the whole topic; one more is written at shutdown. 0: none.',
+  },
   valueBytesMax: {
     env: 'VALUE_BYTES_MAX',
     type: integer(1, 64 * 1024 * 1024),

@@ -4,22 +4,26 @@ import type { Peers } from '../cluster/peers.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { BitacoraError } from '../kernel/errors.ts';
 import type { Metrics } from '../kernel/metrics.ts';
-import type { Log, RecordHeaders } from '../log/log.ts';
+import type { Log, PartitionEnds, RecordHeaders } from '../log/log.ts';
 import type { Partitioner } from '../log/partitioner.ts';
 import { contentTypeHeader, expiresAtHeader, keyBytesMax } from '../replica/apply.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { ReplicaStatus } from '../replica/status.ts';
-import type { Store, StoredValue } from '../store/store.ts';
+import type { OrderedStore, Store, StoredValue } from '../store/store.ts';
 import { EndsLookup } from './ends-lookup.ts';
 import { type MissLookupPolicy, MissLookups, notCaughtUp } from './miss-lookup.ts';
+import { Scan } from './scan.ts';
 import { errorAsAnswer, inSlices } from './slices.ts';
 
 export { keyBytesMax } from '../replica/apply.ts';
 export type { StoredValue } from '../store/store.ts';
+export { type KeyRange, type Scan, type ScanPage, scanLimitMax } from './scan.ts';
 
 export interface DatabaseOptions {
   readonly log: Log;
   readonly store: Store;
+  /** The same one, where it keeps its keys in order; undefined: scans are refused. */
+  readonly orderedStore?: OrderedStore | undefined;
   readonly replica: Replica;
   readonly cluster: Cluster;
   readonly peers: Peers;
@@ -162,20 +166,40 @@ export class Database {
    * it is waited once for a partition, not for each of its keys.
    */
   readMany(keys: readonly Buffer[], consistency: Consistency): Promise<(Reading | BitacoraError)[]> {
+    return this.manyReader(consistency)(keys);
+  }
+
+  /** `readMany` for a request whose keys are read a part at a time: it is waited once for all parts, from the first on. */
+  manyReader(consistency: Consistency): (keys: readonly Buffer[]) => Promise<(Reading | BitacoraError)[]> {
     const reached = new Map<number, Promise<void>>();
-    return inSlices(keys, (key) =>
-      errorAsAnswer(async () => {
-        if (consistency.level === 'local') return this.read(key);
-        const partition = this.#homeOf(key);
-        let reach = reached.get(partition);
-        if (reach === undefined) {
-          reach = this.#reach(partition, consistency);
-          reached.set(partition, reach);
-        }
-        await reach;
-        return this.#readReached(key, consistency);
-      }),
-    );
+    const read = async (key: Buffer): Promise<Reading> => {
+      if (consistency.level === 'local') return this.read(key);
+      const partition = this.#homeOf(key);
+      let reach = reached.get(partition);
+      if (reach === undefined) {
+        reach = this.#reach(partition, consistency);
+        reached.set(partition, reach);
+      }
+      await reach;
+      return this.#readReached(key, consistency);
+    };
+    return (keys) => inSlices(keys, (key) => errorAsAnswer(() => read(key)));
+  }
+
+  /**
+   * Reads of keys in their order, once this node's memory is as `consistency` asks, in all partitions. Other nodes are not asked.
+   * Rejects with `scan_disabled`, `not_caught_up` or `scan_not_ready`, and as `readConsistently` does; the scan's methods throw
+   * the first three too, because a topic may be read anew at any time.
+   */
+  async scan(consistency: Consistency): Promise<Scan> {
+    const { orderedStore: store, replica, clock } = this.#options;
+    const scan = new Scan({ store, replica, clock });
+    scan.check();
+    if (consistency.level === 'local') return scan;
+    const ends = consistency.level === 'linearizable' ? this.#endsLookup.next() : undefined;
+    await Promise.all(scan.positions.map((_, partition) => this.#reach(partition, consistency, ends)));
+    scan.check();
+    return scan;
   }
 
   async #readWhenReached(key: Buffer, consistency: Waiting): Promise<Reading> {
@@ -188,13 +212,13 @@ export class Database {
     return level === 'linearizable' ? this.readHere(key) : this.read(key);
   }
 
-  async #reach(partition: number, consistency: Waiting): Promise<void> {
+  async #reach(partition: number, consistency: Waiting, ends?: Promise<readonly PartitionEnds[]>): Promise<void> {
     const { replica, clock, readTimeoutMs } = this.#options;
     const deadlineMs = clock.monotonicMs() + readTimeoutMs;
     const position =
       consistency.level === 'session'
         ? this.#sessionPosition(partition, consistency.positions.get(partition) ?? 0)
-        : await this.#endOf(partition, readTimeoutMs);
+        : await this.#endOf(partition, readTimeoutMs, ends ?? this.#endsLookup.next());
     if (!(await replica.reaches(partition, position, Math.max(0, deadlineMs - clock.monotonicMs())))) {
       throw new BitacoraError(
         'position_not_reached',
@@ -265,9 +289,9 @@ export class Database {
     return Math.max(position, replica.end(partition));
   }
 
-  async #endOf(partition: number, timeoutMs: number): Promise<number> {
+  async #endOf(partition: number, timeoutMs: number, asked: Promise<readonly PartitionEnds[]>): Promise<number> {
     const positionBefore = this.#options.replica.position(partition);
-    const ends = await withDeadline(this.#endsLookup.next(), timeoutMs, this.#options.clock);
+    const ends = await withDeadline(asked, timeoutMs, this.#options.clock);
     const bounds = ends?.find((candidate) => candidate.partition === partition);
     if (bounds === undefined) {
       throw new BitacoraError('log_unavailable', 'The log did not say in time where it ends; try again later.');

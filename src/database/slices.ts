@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BitacoraError } from '../kernel/errors.ts';
+import { nextTurn } from '../kernel/turns.ts';
 
 /** Few enough to take some milliseconds at most, whatever is done with each. */
 const sliceItems = 128;

@@ -5,6 +5,7 @@ import { BitacoraError } from '../kernel/errors.ts';
 import type { Metrics } from '../kernel/metrics.ts';
 import { openApi } from './openapi.ts';
 import type { RequestMetrics } from './request-metrics.ts';
+import { scanHandler } from './scan-handler.ts';
 import {
   clusterHandler,
   liveHandler,
@@ -46,6 +47,9 @@ export function makeApp(options: AppOptions): Express {
   app.delete('/rpc', deleteHandler(database));
   app.all('/rpc', methodNotAllowed(['GET', 'HEAD', 'PUT', 'POST', 'DELETE']));
   app.all('/rpc/cluster', methodNotAllowed(['GET', 'HEAD']));
+  app.all('/rpc/batch', methodNotAllowed(['POST']));
+  app.get('/rpc/scan', scanHandler(database));
+  app.all('/rpc/scan', methodNotAllowed(['GET', 'HEAD']));
   const pages: Readonly<Record<string, RequestHandler>> = {
     '/health/live': liveHandler,
     '/health/ready': readyHandler(database, identity, isDraining),

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { Express } from 'express';
 import { type Database, keyBytesMax } from '../database/database.ts';
 import { type Clock, pause } from '../kernel/clock.ts';
@@ -8,11 +8,14 @@ import type { Service } from '../kernel/lifecycle.ts';
 import { listen } from '../kernel/listening.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { Metrics } from '../kernel/metrics.ts';
+import { Answers } from './answers.ts';
 import { makeApp } from './app.ts';
-import { announcesTooMuch, BodyTooLargeError } from './body.ts';
+import { batchBodyLimit, batchHandler } from './batch-handler.ts';
+import { announcesTooMuch, type BodyLimit, BodyTooLargeError, valueLimit } from './body.ts';
 import { problemOf, sendError } from './problem.ts';
 import { peekHandler, type ReadHandler, readHandler } from './read-handler.ts';
 import { RequestMetrics } from './request-metrics.ts';
+import { StalledConnections } from './stalled-connections.ts';
 import type { NodeIdentity } from './status-handlers.ts';
 import { originForm, pathOf } from './target.ts';
 
@@ -46,8 +49,11 @@ export class HttpServer implements Service {
   readonly #app: Express;
   readonly #read: ReadHandler;
   readonly #peek: ReadHandler;
+  readonly #batch: ReadHandler;
+  readonly #valueLimit: BodyLimit;
   readonly #requests: RequestMetrics;
   readonly #sockets = new Set<Socket>();
+  readonly #stalled: StalledConnections;
   /** Whoever asks hears that this node is about to go. */
   #retiring = false;
   /** No request is taken any more but those that are here. */
@@ -57,8 +63,12 @@ export class HttpServer implements Service {
     this.#options = options;
     const { database, identity, version, clock, metrics } = options;
     this.#requests = new RequestMetrics(metrics);
-    this.#read = readHandler(database);
-    this.#peek = peekHandler(database);
+    this.#stalled = new StalledConnections(this.#sockets, clock);
+    const answers = new Answers({ clock, keepAliveTimeoutMs });
+    this.#read = readHandler(database, answers);
+    this.#peek = peekHandler(database, answers);
+    this.#batch = batchHandler(database);
+    this.#valueLimit = valueLimit(database.valueBytesMax);
     this.#app = makeApp({
       database,
       identity,
@@ -86,6 +96,7 @@ export class HttpServer implements Service {
   async run(): Promise<void> {
     const { host, port, logger } = this.#options;
     await listen(this.#server, { host, port, portOption: 'API_PORT', name: 'HTTP server', logger });
+    this.#stalled.run();
   }
 
   /** The port it listens on. */
@@ -104,24 +115,31 @@ export class HttpServer implements Service {
     this.#retiring = true;
     this.#draining = true;
     const closed = new AbortController();
-    this.#server.close(() => closed.abort());
+    // That of node:http would end idle connections at once, and takes those for idle whose client has not read its answer yet.
+    NetServer.prototype.close.call(this.#server, () => closed.abort());
     // Nothing was ever sent on these; node:http counts only those as idle that have had a request.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + drainWithinMs;
     while (!closed.signal.aborted && clock.monotonicMs() < deadlineMs) {
-      this.#server.closeIdleConnections();
+      if (!this.#isSending()) this.#server.closeIdleConnections();
       await pause(clock, 50, closed.signal);
     }
   }
 
+  /** Whether there are answers, or parts of them, that clients have not taken. */
+  #isSending(): boolean {
+    for (const socket of this.#sockets) if (socket.writableLength > 0) return true;
+    return false;
+  }
+
   async stop(): Promise<void> {
+    this.#stalled.stop();
     this.#server.closeAllConnections();
     this.#server.close();
   }
 
   #listenToServer(): void {
-    const { valueBytesMax } = this.#options.database;
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -129,16 +147,20 @@ export class HttpServer implements Service {
     this.#server.on('request', (request, response) => this.#handle(request, response));
     this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
       // A client that asks first is told before it sends what would be refused; what is wrong otherwise, `#handle` tells.
-      if (announcesTooMuch(request, valueBytesMax)) {
-        this.#answerFault(new BodyTooLargeError(valueBytesMax), request, response);
+      const isBatch = this.#handlerOf(request.method, pathOf(request.url ?? '')) === this.#batch;
+      const limit = isBatch ? batchBodyLimit : this.#valueLimit;
+      if (announcesTooMuch(request, limit)) {
+        this.#refuse(new BodyTooLargeError(limit), request, response);
       } else {
-        response.writeContinue();
-        this.#handle(request, response);
+        whenItsTurn(response, () => {
+          response.writeContinue();
+          this.#handle(request, response);
+        });
       }
     });
     this.#server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
       const error = new BitacoraError('expectation_unknown', 'Expect may be 100-continue, and nothing else.');
-      this.#answerFault(error, request, response);
+      this.#refuse(error, request, response);
     });
     this.#server.on('clientError', refuseMalformed);
   }
@@ -147,14 +169,7 @@ export class HttpServer implements Service {
     if (this.#draining) response.setHeader('Connection', 'close');
     const url = request.url ?? '';
     const path = pathOf(url);
-    const isRead = request.method === 'GET' || request.method === 'HEAD';
-    const handler = !isRead
-      ? undefined
-      : path === '/rpc'
-        ? this.#read
-        : path === '/rpc/cluster'
-          ? this.#peek
-          : undefined;
+    const handler = this.#handlerOf(request.method, path);
     try {
       checkTarget(url, request);
       if (handler === undefined) {
@@ -165,9 +180,23 @@ export class HttpServer implements Service {
       if (pending === undefined) this.#requests.count(path, request, response);
       else this.#settle(pending, path, request, response);
     } catch (error) {
-      this.#answerFault(error, request, response);
-      this.#requests.count(handler === undefined ? 'other' : path, request, response);
+      this.#refuse(error, request, response);
     }
+  }
+
+  /** Answers and counts a request that has not come to express, which counts its own. */
+  #refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+    const path = pathOf(request.url ?? '');
+    const isRoute = this.#handlerOf(request.method, path) !== undefined;
+    this.#answerFault(error, request, response);
+    this.#requests.count(isRoute ? path : 'other', request, response);
+  }
+
+  /** Who serves what stands in front of express. */
+  #handlerOf(method: string | undefined, path: string): ReadHandler | undefined {
+    if (method === 'POST') return path === '/rpc/batch' ? this.#batch : undefined;
+    if (method !== 'GET' && method !== 'HEAD') return undefined;
+    return path === '/rpc' ? this.#read : path === '/rpc/cluster' ? this.#peek : undefined;
   }
 
   /** What is neither a read nor, as it stands, the path of one. */
@@ -203,6 +232,16 @@ export class HttpServer implements Service {
     sendError(response, error, isUnread ? ['Connection', 'close'] : []);
     if (isUnread) response.once('finish', () => request.socket.destroySoon());
   }
+}
+
+/**
+ * Calls at once, or when the answers before it have gone out. A `100 Continue` that waits with its answer would come to lie inside
+ * of it: node:http puts the head of an answer in front of everything that waits.
+ */
+function whenItsTurn(response: ServerResponse, call: () => void): void {
+  if (response.socket !== null) call();
+  // Not within the event, or many such requests in a row would be answered each inside of the one before.
+  else response.once('socket', () => process.nextTick(call));
 }
 
 /** Throws when no route can make anything of the request. */

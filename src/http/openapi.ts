@@ -1,4 +1,6 @@
+import { scanLimitMax } from '../database/database.ts';
 import { type ErrorCode, errorTable } from '../kernel/errors.ts';
+import { batchKeysMax } from './batch-handler.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -31,6 +33,54 @@ export function openApi(version: string, valueBytesMax: number): Json {
         content: valueContent,
       },
       ...problems(['key_missing', 'key_not_found', 'not_caught_up']),
+    },
+  };
+  const batch = {
+    parameters: [consistencyParameter, positionHeader],
+    requestBody: {
+      required: true,
+      description: 'The keys.',
+      content: { 'application/json': { schema: { $ref: '#/components/schemas/BatchKeys' } } },
+    },
+    responses: {
+      200: {
+        description: 'One answer for each key, in their order.',
+        headers: {
+          'Bitacora-Position': header(
+            'partition:position of every partition that was read; not there when it is long.',
+          ),
+        },
+        content: { 'application/json': { schema: { $ref: '#/components/schemas/BatchAnswers' } } },
+      },
+      ...problems([
+        'request_malformed',
+        'key_missing',
+        'parameter_unknown',
+        'parameter_invalid',
+        'body_too_large',
+        'content_encoding_unsupported',
+        'content_type_unsupported',
+      ]),
+    },
+  };
+  const scan = {
+    parameters: [...boundParameters, scanLimitParameter, keysOnlyParameter, consistencyParameter, positionHeader],
+    responses: {
+      200: {
+        description: 'Some entries, in byte order of their keys.',
+        headers: { 'Bitacora-Position': header('partition:position of every partition; not there when it is long.') },
+        content: { 'application/json': { schema: { $ref: '#/components/schemas/ScanPage' } } },
+      },
+      ...problems([
+        'parameter_unknown',
+        'parameter_invalid',
+        'uri_too_long',
+        'scan_disabled',
+        'not_caught_up',
+        'scan_not_ready',
+        'position_not_reached',
+        'log_unavailable',
+      ]),
     },
   };
   const write = {
@@ -73,6 +123,11 @@ export function openApi(version: string, valueBytesMax: number): Json {
         get: { operationId: 'peek', summary: 'What this node alone has; for other nodes.', ...peek },
         head: { operationId: 'peekHead', summary: 'The metadata of what this node alone has.', ...peek },
       },
+      '/rpc/batch': { post: { operationId: 'batch', summary: 'Reads many keys.', ...batch } },
+      '/rpc/scan': {
+        get: { operationId: 'scan', summary: 'Reads keys in their order, from this node’s memory.', ...scan },
+        head: { operationId: 'scanHead', summary: 'The headers of a scan.', ...scan },
+      },
       '/health/live': page('live', 'Whether the process answers.', 'application/json'),
       '/health/ready': {
         get: {
@@ -88,7 +143,16 @@ export function openApi(version: string, valueBytesMax: number): Json {
       '/cluster': page('cluster', 'The nodes of the cluster, as this one knows them.', 'application/json'),
       '/openapi.json': page('openapi', 'This document.', 'application/json'),
     },
-    components: { schemas: { Value: valueSchema, Written: writtenSchema, Problem: problemSchema } },
+    components: {
+      schemas: {
+        Value: valueSchema,
+        BatchKeys: batchKeysSchema,
+        BatchAnswers: batchAnswersSchema,
+        ScanPage: scanPageSchema,
+        Written: writtenSchema,
+        Problem: problemSchema,
+      },
+    },
   };
 }
 
@@ -116,6 +180,24 @@ const ttlParameter = {
   in: 'query',
   description: 'Milliseconds after which the value is gone.',
   schema: { type: 'integer', minimum: 1 },
+};
+const boundParameters = Object.entries({
+  prefix: 'What keys begin with.',
+  from: 'The least key.',
+  to: 'Keys are less than this.',
+  after: 'Keys are greater than this: what the answer before said.',
+}).map(([name, description]) => ({ name, in: 'query', description, schema: { type: 'string' } }));
+const scanLimitParameter = {
+  name: 'limit',
+  in: 'query',
+  description: 'Entries of the answer, which may have fewer.',
+  schema: { type: 'integer', minimum: 1, maximum: scanLimitMax, default: 100 },
+};
+const keysOnlyParameter = {
+  name: 'keysOnly',
+  in: 'query',
+  description: 'Leaves values out.',
+  schema: { type: 'boolean', default: false },
 };
 const consistencyParameter = {
   name: 'consistency',
@@ -173,6 +255,63 @@ const valueSchema = {
     expiresAt: { type: 'integer' },
     contentType: { type: 'string' },
     source: { enum: ['log', 'peer'] },
+  },
+};
+const batchKeysSchema = {
+  type: 'object',
+  required: ['keys'],
+  properties: {
+    keys: { type: 'array', items: { type: 'string' }, maxItems: batchKeysMax },
+    keyEncoding: { const: 'base64' },
+  },
+};
+const keyProblemSchema = {
+  type: 'object',
+  required: ['key', 'status', 'code', 'detail'],
+  properties: {
+    key: { type: 'string' },
+    keyEncoding: { const: 'base64' },
+    status: { type: 'integer' },
+    code: { enum: Object.keys(errorTable) },
+    detail: { type: 'string' },
+  },
+};
+const batchAnswersSchema = {
+  type: 'object',
+  required: ['values', 'position'],
+  properties: {
+    values: {
+      type: 'array',
+      items: { anyOf: [valueSchema, keyProblemSchema] },
+    },
+    position: { type: 'string', description: 'As Bitacora-Position.' },
+  },
+};
+const scanPageSchema = {
+  type: 'object',
+  required: ['entries', 'position'],
+  properties: {
+    entries: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['key', 'partition', 'offset', 'timestamp'],
+        properties: {
+          key: { type: 'string' },
+          keyEncoding: { const: 'base64' },
+          value: { type: 'string', description: 'Not there with keysOnly.' },
+          encoding: { const: 'base64' },
+          partition: { type: 'integer' },
+          offset: { type: 'integer' },
+          timestamp: { type: 'integer' },
+          expiresAt: { type: 'integer' },
+          contentType: { type: 'string' },
+        },
+      },
+    },
+    after: { type: 'string', description: 'Where to go on; not there when there is no more.' },
+    afterEncoding: { const: 'base64' },
+    position: { type: 'string', description: 'As Bitacora-Position, of all partitions.' },
   },
 };
 const writtenSchema = {

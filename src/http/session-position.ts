@@ -1,6 +1,8 @@
 import { BitacoraError } from '../kernel/errors.ts';
 
 const entriesMax = 4096;
+/** Longer headers many clients and proxies do not take. */
+export const positionHeaderMax = 4_096;
 
 /** `Bitacora-Position` as an answer carries it: `partition:position`. */
 export function formatPosition(partition: number, position: number): string {
@@ -18,6 +20,21 @@ export function parsePositions(text: string): ReadonlyMap<number, number> {
     positions.set(Number(partition), Math.max(Number(position), positions.get(Number(partition)) ?? 0));
   }
   return positions;
+}
+
+/** The highest position of each partition: what an answer that rests on several tells. */
+export class HighestPositions {
+  readonly #positions = new Map<number, number>();
+
+  add(partition: number, position: number): void {
+    if (position > (this.#positions.get(partition) ?? -1)) this.#positions.set(partition, position);
+  }
+
+  /** By partition, as a client sends them back. */
+  text(): string {
+    const sorted = [...this.#positions].sort(([a], [b]) => a - b);
+    return sorted.map(([partition, position]) => formatPosition(partition, position)).join(',');
+  }
 }
 
 function invalid(): BitacoraError {

@@ -19,7 +19,7 @@ export const liveHandler: RequestHandler = (_request, response) => {
 /** 200 once the node has caught up and keeps up, else 503; both say where it stands. */
 export function readyHandler(database: Database, identity: NodeIdentity, isDraining: () => boolean): RequestHandler {
   return (_request, response) => {
-    const { state, ready, reason, partitions, lagMs, logAnswers, progress } = database.status();
+    const { state, ready, reason, partitions, lagMs, logAnswers, startedFrom, progress } = database.status();
     const serves = ready && !isDraining();
     if (!serves) response.setHeader('Retry-After', '1');
     response.status(serves ? 200 : 503).json({
@@ -31,6 +31,7 @@ export function readyHandler(database: Database, identity: NodeIdentity, isDrain
       lagMs: Math.round(lagMs),
       logAnswers,
       partitions,
+      startedFrom,
       progress,
     });
   };

@@ -1,7 +1,7 @@
 import type { RequestHandler, Response } from 'express';
 import type { Database, WriteOptions, Written } from '../database/database.ts';
 import { BitacoraError } from '../kernel/errors.ts';
-import { readBody } from './body.ts';
+import { readBody, valueLimit } from './body.ts';
 import { jsonBytes } from './read-handler.ts';
 import { formatPosition } from './session-position.ts';
 import { keyOf, parseTarget, type Target } from './target.ts';
@@ -12,11 +12,12 @@ const contentTypeMax = 256;
 
 /** `PUT` and `POST /rpc?key=`: the value is the body, or the parameter `value`. */
 export function putHandler(database: Database, nowMs: () => number): RequestHandler {
+  const limit = valueLimit(database.valueBytesMax);
   return async (request, response) => {
     const target = parseTarget(request.originalUrl, ['key', 'value', 'wait', 'ttlMs']);
     const key = keyOf(target);
     const parameter = target.parameters.get('value');
-    const body = await readBody(request, database.valueBytesMax);
+    const body = await readBody(request, limit);
     if (parameter !== undefined && body !== undefined && body.length > 0) {
       throw new BitacoraError('value_ambiguous', 'Send the value as the parameter "value" or as the body, not both.');
     }

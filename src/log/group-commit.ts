@@ -34,7 +34,7 @@ export interface GroupCommitOptions {
   readonly writeTimeoutMs: number;
   /** Bound of a batch, in bytes of keys, values and an allowance for each record's frame. */
   readonly batchBytesMax: number;
-  /** Bound of a batch in records: kafkajs cannot decode batches of a hundred thousand (it spreads them on the stack). */
+  /** Bound of a batch in records: consumers that use kafkajs fail on a hundred thousand (it spreads them on the stack). */
   readonly batchRecordsMax: number;
   readonly budget: QueueBudget;
 }

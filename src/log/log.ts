@@ -33,14 +33,32 @@ export interface Log extends Service {
    */
   append(record: AppendRecord): Promise<Appended>;
 
-  /** Reads every partition from the given positions (one each, in partition order) until stopped. One reader at a time. */
-  read(positions: readonly number[], handler: ReadHandler): LogReader;
+  /** Reads every partition from where it is told (one each, in partition order) until stopped. One reader at a time. */
+  read(from: readonly ReadFrom[], handler: ReadHandler): LogReader;
+}
+
+export interface ReadFrom {
+  /** The position: the next offset to read. */
+  readonly offset: number;
+  /**
+   * The leader epoch of what was read last before `knownTo`, by which a log that was truncated below that is found out (KIP-320);
+   * -1 where nothing was, or it is not known.
+   */
+  readonly leaderEpoch: number;
+  /**
+   * Records below this may have been read already. Absent: below `offset`. More than that when memory comes from a snapshot,
+   * which was written beside the apply loop: it has some of the records past the position from where it has to be read on, and
+   * when the log has lost those, what is in memory is worth as little.
+   */
+  readonly knownTo?: number;
 }
 
 export interface TopicDescription {
   readonly topic: string;
   /** The cluster's own id; undefined where the log has none. */
   readonly clusterId: string | undefined;
+  /** The topic's own id, which another topic of the same name has not (KIP-516); undefined where the log does not tell. */
+  readonly topicId: string | undefined;
   readonly partitions: number;
   /** As the topic's configuration has it, e.g. `compact` or `compact,delete`. */
   readonly cleanupPolicy: string;
@@ -109,18 +127,25 @@ export interface RecordSlices {
   readonly headers: ReadonlyMap<number, RecordHeaders> | undefined;
   /** The reader's position after these records. */
   readonly nextOffset: number;
+  /** The leader epoch under which the last of them was appended; -1 where the log does not tell. */
+  readonly leaderEpoch: number;
 }
 
 export interface ReadHandler {
   /** Called for one batch at a time; the reader goes on when the promise resolves. Must not reject. */
   onBatch(batch: RecordSlices): Promise<void>;
   /** Offsets below `nextOffset` that were not delivered hold nothing to deliver: control records, aborted or compacted ones. */
-  onGap(partition: number, nextOffset: number): void;
+  onGap(partition: number, nextOffset: number, leaderEpoch: number): void;
   /**
    * The log answered from elsewhere than the reader's position, or asked it to start over: the topic may have been
    * truncated or made anew. The reader has gone back to its position; whoever owns it compares `ends` with what it has.
    */
   onDisturbance(reason: string): void;
+  /**
+   * What was read is not all in the log any more: the log was truncated below the position, or the topic is another one. The
+   * reader delivers nothing more; whoever owns it stops it, and reads everything again.
+   */
+  onLineageLost(reason: string): void;
 }
 
 export interface LogReader {

@@ -5,6 +5,7 @@ import type {
   Log,
   LogReader,
   PartitionEnds,
+  ReadFrom,
   ReadHandler,
   RecordHeaders,
   TopicDescription,
@@ -56,6 +57,7 @@ export class MemoryLog implements Log {
     this.#description = {
       topic: this.#topic,
       clusterId: undefined,
+      topicId: undefined,
       partitions: settings.partitions,
       cleanupPolicy: 'compact',
       deleteRetentionMs: 86_400_000,
@@ -101,8 +103,8 @@ export class MemoryLog implements Log {
     this.#wake();
   }
 
-  read(positions: readonly number[], handler: ReadHandler): LogReader {
-    const next = [...positions];
+  read(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
+    const next = from.map(({ offset }) => offset);
     const builder = new SliceBuilder();
     let stopped = false;
     let wake = (): void => {};
@@ -122,13 +124,13 @@ export class MemoryLog implements Log {
           record.value && copies.subarray(keyLength),
           record.headers,
         );
-        await handler.onBatch(builder.finish(record.offset + 1));
+        await handler.onBatch(builder.finish(record.offset + 1, -1));
         if (stopped) return;
         next[partition] = record.offset + 1;
       }
       if (log.end > (next[partition] ?? 0) && log.records.every((record) => record.offset < (next[partition] ?? 0))) {
         next[partition] = log.end;
-        handler.onGap(partition, log.end);
+        handler.onGap(partition, log.end, -1);
       }
     };
     const loop = async (): Promise<void> => {

@@ -58,7 +58,7 @@ export class SliceBuilder {
     }
   }
 
-  finish(nextOffset: number): RecordSlices {
+  finish(nextOffset: number, leaderEpoch: number): RecordSlices {
     return {
       partition: this.#partition,
       count: this.#count,
@@ -71,6 +71,7 @@ export class SliceBuilder {
       valueLengths: this.#valueLengths,
       headers: this.#headers,
       nextOffset,
+      leaderEpoch,
     };
   }
 }

@@ -142,6 +142,15 @@ export const kafkaErrors = {
 
 export type KafkaErrorName = keyof typeof kafkaErrors;
 
+const namesByCode: ReadonlyMap<number, KafkaErrorName> = new Map(
+  Object.entries(kafkaErrors).map(([name, { code }]) => [code, name as KafkaErrorName]),
+);
+
+/** undefined: a code of a later Kafka. */
+export function kafkaErrorName(code: number): KafkaErrorName | undefined {
+  return namesByCode.get(code);
+}
+
 /** An error that a client is answered with. `message` is for a person; a few answers have room for it. */
 export class KafkaError extends Error {
   readonly error: KafkaErrorName;

@@ -119,6 +119,22 @@ export function readHeader(buffer: Buffer, offset = 0): BatchHeader {
   };
 }
 
+/**
+ * The last offset of the batch at `offset`, without an object for its header; undefined where `readHeader` throws. For whoever only
+ * has to know where batches end: a replay goes over tens of thousands in one answer.
+ */
+export function lastOffsetAt(buffer: Buffer, offset: number): number | undefined {
+  const bytes = announcedBytes(buffer, offset);
+  if (bytes === undefined || bytes < batchHeaderBytes || bytes > buffer.length - offset) return undefined;
+  const codecId = buffer.readInt16BE(offset + at.attributes) & codecMask;
+  if (buffer.readInt8(offset + at.magic) !== 2 || codecId >= codecs.length) return undefined;
+  const lastOffsetDelta = buffer.readInt32BE(offset + at.lastOffsetDelta);
+  const count = buffer.readInt32BE(offset + at.count);
+  if (lastOffsetDelta < 0 || count < 0 || count > lastOffsetDelta + 1) return undefined;
+  const baseOffset = buffer.readInt32BE(offset) * 0x1_0000_0000 + buffer.readUInt32BE(offset + 4);
+  return baseOffset + lastOffsetDelta;
+}
+
 /** Whether the batch of `bytes` bytes at `offset` is as it was made. */
 export function hasSoundCrc(buffer: Buffer, offset: number, bytes: number): boolean {
   return buffer.readUInt32BE(offset + at.crc) === crc32c(buffer.subarray(offset + at.attributes, offset + bytes));
@@ -276,6 +292,13 @@ interface Assembly {
 
 function assemble(batch: Omit<NewBatch, 'records'>, body: Buffer, assembly: Assembly): Buffer {
   const buffer = Buffer.alloc(batchHeaderBytes + body.length);
+  body.copy(buffer, batchHeaderBytes);
+  sealBatch(buffer, batch, assembly);
+  return buffer;
+}
+
+/** Writes the header before the records, which are in their place and take the buffer to its end. */
+export function sealBatch(buffer: Buffer, batch: Omit<NewBatch, 'records'>, assembly: Assembly): void {
   const attributes =
     assembly.codecId |
     (batch.isLogAppendTime ? logAppendTimeFlag : 0) |
@@ -293,9 +316,7 @@ function assemble(batch: Omit<NewBatch, 'records'>, body: Buffer, assembly: Asse
   buffer.writeInt16BE(batch.producerEpoch ?? -1, at.producerEpoch);
   buffer.writeInt32BE(batch.baseSequence ?? -1, at.baseSequence);
   buffer.writeInt32BE(assembly.count, at.count);
-  body.copy(buffer, batchHeaderBytes);
   buffer.writeUInt32BE(crc32c(buffer.subarray(at.attributes)), at.crc);
-  return buffer;
 }
 
 function writeRecord(writer: WireWriter, record: NewRecord, timestampDelta: number, offsetDelta: number): void {

@@ -380,11 +380,18 @@ function defaultsOf<F extends Fields>(fields: F): Decoded<F> {
   return value as Decoded<F>;
 }
 
+export interface MessageOptions {
+  readonly versions: Versions;
+  readonly flexible: Versions;
+  /** Instead of the limit of `WireReader`, where more are honest. */
+  readonly elementsMax?: number;
+}
+
 /** Describes a message; the versions are those that are served, within what Kafka defines. */
 export function message<F extends Fields>(
   name: string,
   apiKey: number,
-  { versions, flexible }: { readonly versions: Versions; readonly flexible: Versions },
+  { versions, flexible, elementsMax }: MessageOptions,
   fields: F,
 ): Message<F> {
   const codecs = new Map<number, Codec<Decoded<F>>>();
@@ -404,7 +411,7 @@ export function message<F extends Fields>(
     flexible,
     fields,
     decode: (body, version) => {
-      const reader = new WireReader(body);
+      const reader = new WireReader(body, 0, body.length, elementsMax);
       const value = codecOf(version).decode(reader);
       if (reader.remaining > 0) throw new WireError(`${name} is followed by ${reader.remaining} bytes`);
       return value;

@@ -20,12 +20,15 @@ export class WireReader {
   readonly buffer: Buffer;
   at: number;
   end: number;
-  #elementsLeft = elementsMax;
+  readonly #elementsMax: number;
+  #elementsLeft: number;
 
-  constructor(buffer: Buffer, at = 0, end = buffer.length) {
+  constructor(buffer: Buffer, at = 0, end = buffer.length, elementsAllowed = elementsMax) {
     this.buffer = buffer;
     this.at = at;
     this.end = end;
+    this.#elementsMax = elementsAllowed;
+    this.#elementsLeft = elementsAllowed;
   }
 
   get remaining(): number {
@@ -137,7 +140,7 @@ export class WireReader {
   expectElements(count: number): void {
     if (count > this.remaining) throw new WireError(`${count} elements are in ${this.remaining} bytes`);
     this.#elementsLeft -= count;
-    if (this.#elementsLeft < 0) throw new WireError(`a message has more than ${elementsMax} elements`);
+    if (this.#elementsLeft < 0) throw new WireError(`a message has more than ${this.#elementsMax} elements`);
   }
 
   #longUvarint(): number {

@@ -17,6 +17,12 @@ export interface PartitionStatus {
   readonly lag: number;
 }
 
+/** What the memory of a node was made of, before what it has read since. */
+export type StartedFrom =
+  | { readonly place: 'snapshot'; readonly keys: number }
+  /** Of the log; `because` says, for a person, why not from a snapshot. */
+  | { readonly place: 'beginning'; readonly because: string };
+
 export interface ReplicaStatus {
   readonly state: ReplicaState;
   readonly ready: boolean;
@@ -26,6 +32,8 @@ export interface ReplicaStatus {
   readonly lagMs: number;
   /** Whether the log answered the last question. */
   readonly logAnswers: boolean;
+  /** undefined: not decided yet, or the node has no snapshots. */
+  readonly startedFrom: StartedFrom | undefined;
   /** Only while catching up. */
   readonly progress: CatchUpProgress | undefined;
 }

@@ -3,7 +3,8 @@ import type { PartitionEnds, TopicDescription } from '../log/log.ts';
 /**
  * Proof that a partition is still the one that was read: the first offset at `timestampMs` or later. In one log that offset
  * never goes down, because records are only appended at the end or compacted away; a topic deleted and made anew holds
- * younger records from offset 0 on. (Topic ids would tell directly, but kafkajs speaks no version of Metadata that has them.)
+ * younger records from offset 0 on. It stands in
+ * for the topic's id where the log does not tell that.
  */
 export interface Witness {
   readonly timestampMs: number;
@@ -13,6 +14,7 @@ export interface Witness {
 /** What a node knows of the topic that it has in memory. */
 export interface KnownTopic {
   readonly clusterId: string | undefined;
+  readonly topicId: string | undefined;
   readonly partitions: number;
   readonly positions: readonly number[];
   readonly witnesses: readonly (Witness | undefined)[];
@@ -79,6 +81,13 @@ export function inspectTopic(known: KnownTopic, found: FoundTopic): Verdict {
     return {
       kind: 'rebuild',
       reason: `the brokers belong to another cluster (${description.clusterId}, not ${known.clusterId})`,
+    };
+  }
+  const { topicId } = description;
+  if (known.topicId !== undefined && topicId !== undefined && known.topicId !== topicId) {
+    return {
+      kind: 'rebuild',
+      reason: `topic "${description.topic}" was made anew: its id is ${topicId}, not ${known.topicId}`,
     };
   }
   const reason = unfit(description);

@@ -99,13 +99,13 @@ export class MapStore implements Store {
     return true;
   }
 
-  sweep(nowMs: number, entriesMax: number): void {
+  sweep(nowMs: number, entriesMax: number): boolean {
     this.#sweeping ??= this.#map.entries();
     for (let looked = 0; looked < entriesMax; looked += 1) {
       const next = this.#sweeping.next();
       if (next.done) {
         this.#sweeping = undefined;
-        return;
+        return true;
       }
       const [name, entry] = next.value;
       if (entry.isDroppable(nowMs)) {
@@ -113,6 +113,7 @@ export class MapStore implements Store {
         this.#map.delete(name);
       }
     }
+    return false;
   }
 
   clear(): void {

@@ -20,9 +20,10 @@ export interface Store {
 
   /**
    * Looks at up to `entriesMax` entries, going on where the last call ended, and drops tombstones that were kept long
-   * enough and values that have expired. Call it now and then; each call is short.
+   * enough and values that have expired. True when it has come to the end, and the next call begins anew. A call takes some
+   * microseconds for each entry that it drops.
    */
-  sweep(nowMs: number, entriesMax: number): void;
+  sweep(nowMs: number, entriesMax: number): boolean;
 
   /** Drops everything. */
   clear(): void;
@@ -34,6 +35,65 @@ export interface Store {
 
   /** How long tombstones are kept: the topic's `delete.retention.ms`. */
   tombstoneRetentionMs: number;
+}
+
+/** A store that also keeps its keys in order, and tells where its memory goes. */
+export interface OrderedStore extends Store {
+  /**
+   * One step of putting the keys in order, of less than a millisecond or so; true when they are. To be called after
+   * everything has been read, because keys that come later each cost a search; until then they are in no order, and while it
+   * is under way sweeps drop nothing. Always true when the store keeps no order. `clear` undoes it.
+   */
+  buildIndex(): boolean;
+
+  /** Whether `scan` may be called. */
+  readonly isOrdered: boolean;
+
+  /**
+   * A page of the live values by `nowMs` with keys in `range`, in byte order of the keys, lower first.
+   *
+   * A page is what the store holds at the moment of the call. A scan of several pages is not of one moment, but it neither
+   * misses nor repeats a key: one that is live from the first page to the last comes exactly once, with the value it has when
+   * its page is made; one that comes or goes meanwhile comes once or not at all. No page is long: it ends at `limit` values, at
+   * some hundred kibibytes, or after some thousand entries that are not live, so it may be empty and yet not the last.
+   */
+  scan(range: KeyRange, nowMs: number): ScanPage;
+
+  readonly memory: StoreMemory;
+}
+
+/** Keys that meet every bound given. */
+export interface KeyRange {
+  readonly prefix?: Buffer | undefined;
+  /** The least key. */
+  readonly from?: Buffer | undefined;
+  /** Less than this. */
+  readonly to?: Buffer | undefined;
+  /** Greater than this: what the page before said. */
+  readonly after?: Buffer | undefined;
+  /** Values in a page; 1 or more. */
+  readonly limit: number;
+  /** Leaves the values where they are: those of the page are empty. */
+  readonly keysOnly?: boolean;
+}
+
+export interface ScanPage {
+  readonly entries: readonly (readonly [key: Buffer, value: StoredValue])[];
+  /** The `after` of the next page; undefined: this is the last. */
+  readonly after: Buffer | undefined;
+}
+
+/** Where the memory is, in bytes. The sum is what the store has asked for. */
+export interface StoreMemory {
+  /** From hashes to entries. */
+  readonly tableBytes: number;
+  /** Entries of values and tombstones. */
+  readonly liveBytes: number;
+  /** Entries that were overwritten or dropped, until compaction gets to them. */
+  readonly deadBytes: number;
+  /** Not written to yet. */
+  readonly unusedBytes: number;
+  readonly indexBytes: number;
 }
 
 /**

@@ -32,7 +32,8 @@ export async function startNode({ keys, valueBytes, peers: list = [], reads = tr
   const { MemoryLog } = await built<typeof import('../../src/log/memory-log.ts')>('log/memory-log.js');
   const { partitioners } = await built<typeof import('../../src/log/partitioner.ts')>('log/partitioner.js');
   const { Replica } = await built<typeof import('../../src/replica/replica.ts')>('replica/replica.js');
-  const { MapStore } = await built<typeof import('../../src/store/map-store.ts')>('store/map-store.js');
+  const { ArenaStore } = await built<typeof import('../../src/store/arena-store.ts')>('store/arena-store.js');
+  const { keyHash } = await built<typeof import('../../src/store/key-hash.ts')>('store/key-hash.js');
 
   const logger = createLogger('error', { terminal: false });
   const metrics = new Metrics();
@@ -44,7 +45,7 @@ export async function startNode({ keys, valueBytes, peers: list = [], reads = tr
     await log.append({ partition: 0, key: Buffer.from(keyAt(i)), value, timestampMs: clock.nowMs() });
   }
   if (!reads) log.read = () => ({ stop: async () => {} });
-  const store = new MapStore(86_400_000);
+  const store = new ArenaStore({ tombstoneRetentionMs: 86_400_000, hash: keyHash([1, 2]), ordered: false });
   const partitioner = partitioners.murmur2;
   const onFatal = (error: Error): never => {
     throw error;

@@ -3,11 +3,20 @@ import type { Kafka } from '../support/kafka/kafka.ts';
 /** One thing measured over and over: an absolute figure, or the ratio of two figures of the same round. */
 export interface Measure {
   readonly what: string;
-  readonly unit: 'per second' | 'times' | 'µs' | 'ms' | 'MB' | 'processors';
+  readonly unit: 'per second' | 'times' | 'µs' | 'ms' | 'MB' | 'MB/s' | 'bytes' | 'processors' | 'count';
   /** One number a round. */
   readonly rounds: readonly number[];
   /** What the project aims at; nothing fails when a machine falls short of it. */
   readonly aim?: Aim;
+  /** Where the figure stands in the plot. */
+  readonly point?: PlotPoint;
+}
+
+export interface PlotPoint {
+  readonly chart: 'memory' | 'replay';
+  /** What the points of one line have in common. */
+  readonly line: string;
+  readonly keys: number;
 }
 
 export type Aim = { readonly atLeast: number } | { readonly atMost: number };
@@ -24,6 +33,8 @@ export interface BenchContext {
   kafka(): Promise<Kafka>;
   /** Where processes under measurement leave a CPU profile when they end. */
   readonly profileFolder: string | undefined;
+  /** Fewer rounds, and of large loads only what an aim is about: all benches together in less than half an hour. */
+  readonly quick: boolean;
 }
 
 /** Half of the rounds are at or above, half at or below. */

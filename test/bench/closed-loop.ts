@@ -112,7 +112,7 @@ export function percentilesOf(countsByUs: Uint32Array): (share: number) => numbe
   };
 }
 
-/** The bytes of a whole response, head and body, from its Content-Length. */
+/** The bytes of a whole response, head and body, from its Content-Length; that of a HEAD request is none of its own. */
 async function responseShape(port: number, request: Buffer): Promise<{ length: number; statusDigit: number }> {
   const { head, bodyBytes } = await firstResponse(port, request);
   return { length: head.length + bodyBytes, statusDigit: head.charCodeAt(9) };
@@ -133,8 +133,9 @@ export async function firstResponse(
       const headEnd = received.indexOf('\r\n\r\n') + 4;
       if (headEnd < 4) continue;
       const head = received.toString('latin1', 0, headEnd);
-      const bodyBytes = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1]);
-      if (!/^HTTP\/1\.1 (200|404) /.test(head) || Number.isNaN(bodyBytes))
+      const announced = Number(/^content-length: (\d+)\r$/im.exec(head)?.[1]);
+      const bodyBytes = request.toString('latin1', 0, 5) === 'HEAD ' ? 0 : announced;
+      if (!/^HTTP\/1\.1 (200|404) /.test(head) || Number.isNaN(announced))
         throw new Error(`unexpected answer: ${head}`);
       if (received.length >= headEnd + bodyBytes) return { head, body: received.subarray(headEnd), bodyBytes };
     }

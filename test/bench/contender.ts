@@ -6,16 +6,20 @@ export class Contender {
   readonly #child: ChildProcess;
   #complaints = '';
 
-  /** `file` stands beside this one. The process gets `task`, and ends when this one does. */
-  constructor(file: string, task: object, profileFolder?: string) {
+  /** `file` stands beside this one. The process gets `task` and Node.js' `nodeOptions`, and ends when this one does. */
+  constructor(file: string, task: object, profileFolder?: string, nodeOptions: readonly string[] = []) {
     const profiling = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`];
     this.#child = fork(fileURLToPath(new URL(file, import.meta.url)), [JSON.stringify(task)], {
-      execArgv: [...process.execArgv, ...profiling],
+      execArgv: [...process.execArgv, ...profiling, ...nodeOptions],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#complaints = (this.#complaints + text).slice(-4_000);
     });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
   }
 
   /** The next message of the process. Rejects when it ends without one, or takes longer than `timeoutMs`. */
@@ -55,6 +59,22 @@ export class Contender {
     if (this.#child.connected) this.#child.disconnect();
     await ended;
     clearTimeout(impatience);
+  }
+}
+
+/** The one message of a contender that has nothing else to say. */
+export async function askOnce<Answer>(
+  file: string,
+  task: object,
+  timeoutMs: number,
+  profileFolder?: string,
+  nodeOptions: readonly string[] = [],
+): Promise<Answer> {
+  const contender = new Contender(file, task, profileFolder, nodeOptions);
+  try {
+    return await contender.next<Answer>(timeoutMs);
+  } finally {
+    await contender.end();
   }
 }
 

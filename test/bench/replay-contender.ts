@@ -1,52 +1,95 @@
 import { randomUUID } from 'node:crypto';
 import type { EachBatchPayload } from 'kafkajs';
+import type { RecordSlices } from '../../src/log/log.ts';
 import { kafkajsClient } from '../support/kafka/client.ts';
-import { freePort } from '../support/kafka/ports.ts';
 import { built } from './built.ts';
 import { taskOf, tell } from './contender.ts';
+import { sampleDigest } from './sample-digest.ts';
+import { startWholeNode } from './whole-node.ts';
 
 export interface ReplayTask {
-  readonly reader: 'node' | 'into a map' | 'counting';
+  readonly reader: ReaderName;
   readonly brokerList: string;
   readonly topic: string;
+  readonly partitions: number;
   readonly records: number;
 }
 
+/**
+ * A whole node until it serves, with its own reader or that of kafkajs; the node's reader and store alone; kafkajs' `eachBatch`
+ * into a Map, or counting.
+ */
+export type ReaderName = 'node' | 'node with kafkajs' | 'reader and store' | 'kafkajs into a Map' | 'kafkajs, counting';
+
 export interface Replayed {
   readonly elapsedMs: number;
+  /** See `sampleDigest`; undefined where nothing is kept. */
+  readonly digest: number | undefined;
 }
 
 const mebibyte = 1024 * 1024;
-const { reader, brokerList, topic, records } = taskOf<ReplayTask>();
+const task = taskOf<ReplayTask>();
+const { brokerList, topic, partitions, records } = task;
 
-/** A whole node, from its start until it serves: it has then described the topic, joined its group and read to the end. */
-async function replayIntoNode(): Promise<number> {
-  const { createNode } = await built<typeof import('../../src/main.ts')>('main.js');
-  const { readArguments } = await built<typeof import('../../src/config/config.ts')>('config/config.js');
-  const { createLogger } = await built<typeof import('../../src/kernel/logger.ts')>('kernel/logger.js');
-  // The port names the consumer group; the node name makes sure that nobody else has had it.
-  const options = {
-    BROKER_LIST: brokerList,
-    KAFKA_TOPIC: topic,
-    NODENAME: `bench-${randomUUID()}`,
-    API_PORT: String(await freePort()),
-  };
-  const command = readArguments([], options);
-  if (command.kind !== 'run') throw new Error('the node would not run');
-  const node = createNode(command.config, createLogger('silent', { terminal: false }), (error) => {
-    throw error;
-  });
-  const startedMs = performance.now();
-  await node.run();
-  while (node.database.status().state !== 'serving') await new Promise((resolve) => setTimeout(resolve, 2));
-  const elapsedMs = performance.now() - startedMs;
-  if (node.store.size.values !== records) throw new Error(`the node has ${node.store.size.values} values`);
+async function intoNode(logReader: 'direct' | 'kafkajs'): Promise<Replayed> {
+  const environment = { BROKER_LIST: brokerList, KAFKA_TOPIC: topic, LOG_READER: logReader };
+  const { node, startMs } = await startWholeNode(environment);
+  const { values } = node.store.size;
+  if (values !== records) throw new Error(`the node has ${values} values`);
+  const digest = sampleDigest(records, (key) => node.store.get(Buffer.from(key), Date.now())?.value);
   await node.stop();
-  return elapsedMs;
+  return { elapsedMs: startMs, digest };
+}
+
+/** From the first connection until the last record, as the Java client is timed. */
+async function intoStore(): Promise<Replayed> {
+  const { KafkaLog } = await built<typeof import('../../src/log/kafka/kafka-log.ts')>('log/kafka/kafka-log.js');
+  const { systemClock: clock } = await built<typeof import('../../src/kernel/clock.ts')>('kernel/clock.js');
+  const { createLogger } = await built<typeof import('../../src/kernel/logger.ts')>('kernel/logger.js');
+  const { Metrics } = await built<typeof import('../../src/kernel/metrics.ts')>('kernel/metrics.js');
+  const { makeApply } = await import('./apply-parts.ts');
+  const { store, apply } = await makeApply(partitions, { ordered: true });
+  const startedMs = performance.now();
+  const log = new KafkaLog({
+    connection: { brokers: brokerList.split(','), clientId: 'bitacora-bench', tls: undefined, sasl: undefined },
+    topic,
+    groupId: `${topic}-${randomUUID()}`,
+    reader: 'direct',
+    writeTimeoutMs: 10_000,
+    clock,
+    logger: createLogger('error', { terminal: false }),
+    metrics: new Metrics({ process: false }),
+  });
+  let seen = 0;
+  let finish: () => void = () => {};
+  let fail: (error: Error) => void = () => {};
+  const done = new Promise<void>((resolve, reject) => {
+    finish = resolve;
+    fail = reject;
+  });
+  const complain = (reason: string): void => fail(new Error(reason));
+  const from = Array.from({ length: partitions }, () => ({ offset: 0, leaderEpoch: -1 }));
+  const reader = log.read(from, {
+    onBatch: async (slices: RecordSlices) => {
+      apply(slices);
+      seen += slices.count;
+      if (seen >= records) finish();
+    },
+    onGap: () => {},
+    onDisturbance: complain,
+    onLineageLost: complain,
+  });
+  await done;
+  const elapsedMs = performance.now() - startedMs;
+  await reader.stop();
+  await log.stop();
+  if (store.size.values !== records) throw new Error(`the store has ${store.size.values} values`);
+  const digest = sampleDigest(records, (key) => store.get(Buffer.from(key), Date.now())?.value);
+  return { elapsedMs, digest };
 }
 
 /** kafkajs with the fetch sizes of the node, and nothing around it. */
-async function replayIntoMap(fill: boolean): Promise<number> {
+async function intoMap(fill: boolean): Promise<Replayed> {
   const { registerCodecs } = await built<typeof import('../../src/log/kafka/codecs.ts')>('log/kafka/codecs.js');
   registerCodecs();
   const consumer = kafkajsClient({ brokerList }).consumer({
@@ -73,10 +116,25 @@ async function replayIntoMap(fill: boolean): Promise<number> {
   await consumer.run({ autoCommit: false, eachBatch });
   await done;
   const elapsedMs = performance.now() - startedMs;
-  if (fill && map.size !== records) throw new Error(`the map has ${map.size} values`);
   await consumer.disconnect();
-  return elapsedMs;
+  if (!fill) return { elapsedMs, digest: undefined };
+  if (map.size !== records) throw new Error(`the map has ${map.size} values`);
+  return { elapsedMs, digest: sampleDigest(records, (key) => map.get(key) ?? undefined) };
 }
 
-const elapsedMs = reader === 'node' ? await replayIntoNode() : await replayIntoMap(reader === 'into a map');
-tell({ elapsedMs } satisfies Replayed);
+function replay(): Promise<Replayed> {
+  switch (task.reader) {
+    case 'node':
+      return intoNode('direct');
+    case 'node with kafkajs':
+      return intoNode('kafkajs');
+    case 'reader and store':
+      return intoStore();
+    case 'kafkajs into a Map':
+      return intoMap(true);
+    case 'kafkajs, counting':
+      return intoMap(false);
+  }
+}
+
+tell(await replay());

@@ -27,7 +27,7 @@ export function asJson(reports: readonly BenchReport[], machine: object): string
   const benches = reports.map(({ bench, measures }) => ({
     name: bench.name,
     about: bench.about,
-    measures: measures.map(({ what, unit, rounds, aim }) => ({
+    measures: measures.map(({ what, unit, rounds, aim, point }) => ({
       what,
       unit,
       median: median(rounds),
@@ -35,6 +35,7 @@ export function asJson(reports: readonly BenchReport[], machine: object): string
       max: Math.max(...rounds),
       rounds,
       ...(aim === undefined ? {} : { aim }),
+      ...(point === undefined ? {} : { point }),
     })),
   }));
   return JSON.stringify({ machine, benches });
@@ -50,7 +51,7 @@ function aimText(aim: Aim, unit: Measure['unit']): string {
 }
 
 function inDigits(value: number, unit: Measure['unit']): string {
-  if (unit === 'times' || value < 100) return value.toFixed(value < 10 ? 2 : 1);
+  if (unit !== 'count' && (unit === 'times' || value < 100)) return value.toFixed(value < 10 ? 2 : 1);
   return Math.round(value).toLocaleString('en-US');
 }
 

@@ -39,6 +39,14 @@ describe(`a node on ${kafkaName}`, () => {
     expect(await read.json()).to.deep.include({ key: 'one', value: '1', partition: 0, offset: 0, source: 'log' });
     expect(read.headers.get('bitacora-position')).to.equal('0:1');
 
+    const body = JSON.stringify({ keys: ['none', 'one'] });
+    const headers = { 'Content-Type': 'application/json' };
+    const batch = await node.fetch('/rpc/batch', { method: 'POST', body, headers });
+    const { values } = (await batch.json()) as { values: object[] };
+    expect(values[0]).to.include({ key: 'none', status: 404, code: 'key_not_found' });
+    expect(values[1]).to.include({ key: 'one', value: '1', partition: 0, offset: 0, source: 'log' });
+    expect(batch.headers.get('bitacora-position')).to.equal('0:1');
+
     expect((await node.fetch('/rpc?key=one', { method: 'DELETE' })).status).to.equal(200);
     expect((await node.fetch('/rpc?key=one')).status).to.equal(404);
     expect(await node.stop()).to.equal(0);

@@ -44,6 +44,8 @@ describe('the README’s curl calls', () => {
     await writeFile(join(folder, 'photo.jpg'), randomBytes(3_000));
     node = await NodeProcess.start({ BROKER_LIST: kafka.brokerList, KAFKA_TOPIC: freshTopicName('readme') });
     await node.ready();
+    const started = node;
+    await started.until(async () => (await started.fetch('/rpc/scan')).ok);
   });
 
   after(async () => {

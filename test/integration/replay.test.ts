@@ -159,6 +159,23 @@ describe('replay of a real topic', () => {
     expect(node.store.size.values).to.equal(1_500);
   });
 
+  it('reads with the reader that it is told to use, and the same by either', async () => {
+    const topic = freshTopicName('reader');
+    await createTopic(kafka, topic, { config: compacted });
+    await produceRaw(kafka, topic, [{ key: 'a', value: '1' }]);
+    for (const [reader, fetches] of [
+      ['direct', /^bitacora_log_fetches_total [1-9]/m],
+      ['kafkajs', /^bitacora_log_fetches_total 0$/m],
+    ] as const) {
+      const node = await NodeProcess.start({ BROKER_LIST: kafka.brokerList, KAFKA_TOPIC: topic, LOG_READER: reader });
+      processes.push(node);
+      await node.ready();
+      expect(await (await node.fetch('/rpc?key=a')).json()).to.include({ value: '1', offset: 0 });
+      expect(await (await node.fetch('/metrics')).text()).to.match(fetches);
+      expect(await node.stop()).to.equal(0);
+    }
+  });
+
   it('shows its lag to Kafka’s own tools under its group', async function () {
     const tools = await kafkaTools(this);
     const topic = freshTopicName('group');

@@ -23,6 +23,11 @@ export class FakeClock implements Clock {
     return this.#monotonicMs;
   }
 
+  /** Somebody sets the machine's clock; no time passes by that. */
+  setWall(wallMs: number): void {
+    this.#wallMs = wallMs;
+  }
+
   after(delayMs: number, callback: () => void): () => void {
     const timer = { atMs: this.#monotonicMs + delayMs, callback };
     this.#timers.add(timer);

@@ -6,11 +6,12 @@ import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { Services } from '../../src/kernel/lifecycle.ts';
 import type { Logger } from '../../src/kernel/logger.ts';
 import { Metrics } from '../../src/kernel/metrics.ts';
-import type { Appended, AppendRecord, LogReader, PartitionEnds, ReadHandler } from '../../src/log/log.ts';
+import type { Appended, AppendRecord, LogReader, PartitionEnds, ReadFrom, ReadHandler } from '../../src/log/log.ts';
 import { MemoryLog } from '../../src/log/memory-log.ts';
 import { type Partitioner, partitioners } from '../../src/log/partitioner.ts';
 import { Replica } from '../../src/replica/replica.ts';
-import { MapStore } from '../../src/store/map-store.ts';
+import { ArenaStore } from '../../src/store/arena-store.ts';
+import { keyHash } from '../../src/store/key-hash.ts';
 import { self, staticPeers } from './peers.ts';
 
 /** A memory log whose answers and whose reading a test can hold back. */
@@ -42,8 +43,8 @@ export class HeldLog extends MemoryLog {
     return this.endsInstead === undefined ? super.ends() : this.endsInstead();
   }
 
-  override read(positions: readonly number[], handler: ReadHandler): LogReader {
-    const reader = super.read(positions, {
+  override read(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
+    const reader = super.read(from, {
       ...handler,
       onBatch: async (slices) => {
         while (this.#batchesLeft <= 0) {
@@ -54,8 +55,9 @@ export class HeldLog extends MemoryLog {
         this.#batchesLeft -= 1;
         await handler.onBatch(slices);
       },
-      onGap: (partition, nextOffset) => handler.onGap(partition, nextOffset),
+      onGap: (partition, nextOffset, leaderEpoch) => handler.onGap(partition, nextOffset, leaderEpoch),
       onDisturbance: (reason) => handler.onDisturbance(reason),
+      onLineageLost: (reason) => handler.onLineageLost(reason),
     });
     return {
       stop: () => {
@@ -90,6 +92,8 @@ export interface NodeOptions {
   peers?: readonly string[];
   peerTimeoutMs?: number;
   missLookup?: MissLookupPolicy;
+  /** Whether the node keeps its keys in order; `unfinished`: it would, and comes to no end. `on` by default. */
+  orderedIndex?: 'on' | 'off' | 'unfinished';
   host?: string;
   /** 0, any free port, but for a test of a port that is taken. */
   port?: number;
@@ -99,6 +103,7 @@ export interface TestNode {
   readonly log: HeldLog;
   readonly clock: SetClock;
   readonly database: Database;
+  readonly store: ArenaStore;
   readonly replica: Replica;
   readonly http: HttpServer;
   readonly metrics: Metrics;
@@ -120,10 +125,13 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const complaints: string[] = [];
   const logger = listeningLogger(complaints);
   const partitioner = partitioners.murmur2;
-  const store = new MapStore(86_400_000);
+  const { orderedIndex = 'on' } = options;
+  const ordered = orderedIndex !== 'off';
+  const store = new ArenaStore({ tombstoneRetentionMs: 86_400_000, hash: keyHash([1, 2]), ordered });
   const replica = new Replica({
     log,
     store,
+    finishStore: () => orderedIndex === 'unfinished' || store.buildIndex(),
     partitioner,
     settings: { partitions, maxMessageBytes: 16 * 1024 * 1024 },
     readyLagMaxMs: 30_000,
@@ -141,6 +149,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const database = new Database({
     log,
     store,
+    orderedStore: ordered ? store : undefined,
     replica,
     peers,
     cluster,
@@ -163,7 +172,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     log.release();
     return services.stop();
   };
-  return { log, clock, database, replica, http, metrics, partitioner, port: http.port, complaints, stop };
+  return { log, clock, database, store, replica, http, metrics, partitioner, port: http.port, complaints, stop };
 }
 
 /** A node that has caught up with an empty topic. */

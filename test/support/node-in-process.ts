@@ -11,6 +11,8 @@ export async function nodeInProcess(kafka: { brokerList: string }, topic: string
     KAFKA_TOPIC: topic,
     API_PORT: String(port),
     AVRO_PORT: String(await freePort()),
+    // They would stay behind in a folder that is nobody's own.
+    SNAPSHOT_INTERVAL_MS: '0',
   });
   const node = createNode(config, silentLogger, (error) => {
     throw error;

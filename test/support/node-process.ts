@@ -12,6 +12,7 @@ export interface ReadyStatus {
   readonly reason?: string;
   readonly logAnswers: boolean;
   readonly partitions: ReadonlyArray<{ partition: number; position: number; end: number; lag: number }>;
+  readonly startedFrom?: { readonly place: string; readonly keys?: number; readonly because?: string };
   readonly progress?: { offsetsDone: number; offsetsTotal: number; percent: number };
 }
 
@@ -43,7 +44,9 @@ export class NodeProcess {
     const port = environment.API_PORT === undefined ? await freePort() : Number(environment.API_PORT);
     const avroPort = environment.AVRO_PORT === undefined ? await freePort() : Number(environment.AVRO_PORT);
     const { PATH, HOME } = process.env;
-    const env = { PATH, HOME, API_PORT: String(port), AVRO_PORT: String(avroPort), ...environment };
+    // Below DATA_DIR, which is nobody's own unless a test says so.
+    const noSnapshots = { SNAPSHOT_INTERVAL_MS: '0' };
+    const env = { PATH, HOME, API_PORT: String(port), AVRO_PORT: String(avroPort), ...noSnapshots, ...environment };
     const child = spawn(process.execPath, [program, ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     return new NodeProcess(child, port, avroPort);
   }

@@ -37,8 +37,8 @@ export class PlainStore {
     return this.#store.look(key, nowMs);
   }
 
-  sweep(nowMs: number, entriesMax: number): void {
-    this.#store.sweep(nowMs, entriesMax);
+  sweep(nowMs: number, entriesMax: number): boolean {
+    return this.#store.sweep(nowMs, entriesMax);
   }
 
   clear(): void {

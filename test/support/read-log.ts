@@ -1,4 +1,4 @@
-import type { Log, LogReader, ReadHandler, RecordSlices } from '../../src/log/log.ts';
+import type { Log, LogReader, ReadFrom, ReadHandler, RecordSlices } from '../../src/log/log.ts';
 
 /** A record copied out of a batch of slices. */
 export interface ReadRecord {
@@ -29,22 +29,38 @@ export class CollectingReader {
   readonly records: ReadRecord[] = [];
   readonly positions: number[];
   readonly disturbances: string[] = [];
+  readonly lost: string[] = [];
+  /** Where each gap ended: partition and offset. */
+  readonly gaps: string[] = [];
   readonly #reader: LogReader;
   #onProgress: () => void = () => {};
 
-  constructor(log: Log, positions: readonly number[]) {
-    this.positions = [...positions];
+  /** `beforeBatch`: what the reader has to wait for each time before a batch is kept. */
+  constructor(
+    log: Pick<Log, 'read'>,
+    positions: readonly (number | ReadFrom)[],
+    beforeBatch: () => Promise<void> = async () => undefined,
+  ) {
+    const from = positions.map((each) => (typeof each === 'number' ? { offset: each, leaderEpoch: -1 } : each));
+    this.positions = from.map(({ offset }) => offset);
     const handler: ReadHandler = {
       onBatch: async (slices) => {
+        await beforeBatch();
         this.records.push(...copyRecords(slices));
         this.#advance(slices.partition, slices.nextOffset);
       },
-      onGap: (partition, nextOffset) => this.#advance(partition, nextOffset),
+      onGap: (partition, nextOffset) => {
+        this.gaps.push(`${partition}:${nextOffset}`);
+        this.#advance(partition, nextOffset);
+      },
       onDisturbance: (reason) => {
         this.disturbances.push(reason);
       },
+      onLineageLost: (reason) => {
+        this.lost.push(reason);
+      },
     };
-    this.#reader = log.read(positions, handler);
+    this.#reader = log.read(from, handler);
   }
 
   /** Resolves once every partition's position is at least the one asked for. */

@@ -6,6 +6,8 @@ import { Metrics } from '../../src/kernel/metrics.ts';
 import { MemoryLog } from '../../src/log/memory-log.ts';
 import { partitioners } from '../../src/log/partitioner.ts';
 import { Replica } from '../../src/replica/replica.ts';
+import { type ArenaSizes, ArenaStore } from '../../src/store/arena-store.ts';
+import { keyHash } from '../../src/store/key-hash.ts';
 import { MapStore } from '../../src/store/map-store.ts';
 import { FakeClock, settled } from './fake-clock.ts';
 import { staticPeers } from './peers.ts';
@@ -22,22 +24,35 @@ export function keepingLogger(lines: string[]): Logger {
   return pino({ level: 'debug' }, { write });
 }
 
+export interface ReplicaRigOptions {
+  readonly partitions?: number;
+  readonly readyLagMaxMs?: number;
+  readonly store?: MapStore | ArenaStore;
+}
+
+/** Keeps its keys in order; small where a test wants to see it full. */
+export function orderedStore(sizes?: ArenaSizes): ArenaStore {
+  return new ArenaStore({ tombstoneRetentionMs: 0, hash: keyHash([1, 2]), ordered: true, ...(sizes && { sizes }) });
+}
+
 /** A replica over a log, a store and a clock that a test has in hand. */
 export class ReplicaRig {
   readonly clock = new FakeClock();
   readonly log = new SteeredLog();
-  readonly store = new MapStore(0);
+  readonly store: MapStore | ArenaStore;
   readonly metrics = new Metrics({ process: false });
   readonly lines: string[] = [];
   readonly fatal: FatalError[] = [];
   readonly replica: Replica;
   readonly #partitions: number;
 
-  constructor({ partitions = 1, readyLagMaxMs = 10_000 } = {}) {
+  constructor({ partitions = 1, readyLagMaxMs = 10_000, store = new MapStore(0) }: ReplicaRigOptions = {}) {
     this.#partitions = partitions;
+    this.store = store;
     this.replica = new Replica({
       log: this.log,
-      store: this.store,
+      store,
+      finishStore: () => !(store instanceof ArenaStore) || store.buildIndex(),
       partitioner: partitioners.murmur2,
       settings: { partitions, maxMessageBytes },
       readyLagMaxMs,
@@ -55,6 +70,7 @@ export class ReplicaRig {
     const parts = {
       log,
       store,
+      orderedStore: store instanceof ArenaStore ? store : undefined,
       replica,
       ...others,
       missLookup: 'never' as const,

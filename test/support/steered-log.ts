@@ -5,6 +5,7 @@ import type {
   Log,
   LogReader,
   PartitionEnds,
+  ReadFrom,
   ReadHandler,
   TopicDescription,
   TopicSettings,
@@ -75,8 +76,8 @@ export class SteeredLog implements Log {
     return this.#inner.append(record);
   }
 
-  read(positions: readonly number[], handler: ReadHandler): LogReader {
-    this.#reading = { positions: [...positions], handler, reader: undefined };
+  read(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
+    this.#reading = { positions: from.map(({ offset }) => offset), handler, reader: undefined };
     this.#start();
     return {
       stop: async () => {
@@ -110,7 +111,11 @@ export class SteeredLog implements Log {
 
   /** The reader reports a gap, whatever its position. */
   reportGap(partition: number, nextOffset: number): void {
-    this.#reading?.handler.onGap(partition, nextOffset);
+    this.#reading?.handler.onGap(partition, nextOffset, -1);
+  }
+
+  loseLineage(reason: string): void {
+    this.#reading?.handler.onLineageLost(reason);
   }
 
   disturb(reason: string): void {
@@ -121,17 +126,21 @@ export class SteeredLog implements Log {
     const reading = this.#reading;
     if (this.#held || reading === undefined || reading.reader !== undefined) return;
     const { positions, handler } = reading;
-    reading.reader = this.#inner.read(positions, {
-      onBatch: async (slices) => {
-        await handler.onBatch(slices);
-        positions[slices.partition] = slices.nextOffset;
+    reading.reader = this.#inner.read(
+      positions.map((offset) => ({ offset, leaderEpoch: -1 })),
+      {
+        onBatch: async (slices) => {
+          await handler.onBatch(slices);
+          positions[slices.partition] = slices.nextOffset;
+        },
+        onGap: (partition, nextOffset, leaderEpoch) => {
+          positions[partition] = nextOffset;
+          handler.onGap(partition, nextOffset, leaderEpoch);
+        },
+        onDisturbance: (reason) => handler.onDisturbance(reason),
+        onLineageLost: (reason) => handler.onLineageLost(reason),
       },
-      onGap: (partition, nextOffset) => {
-        positions[partition] = nextOffset;
-        handler.onGap(partition, nextOffset);
-      },
-      onDisturbance: (reason) => handler.onDisturbance(reason),
-    });
+    );
   }
 
   async #halt(): Promise<void> {

@@ -71,6 +71,33 @@ export interface MultiPutParameters {
   readonly wait: WaitSymbol;
 }
 
+export interface EntryData {
+  readonly key: Buffer;
+  readonly value: Buffer | null;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly expiresAtMs: number | null;
+  readonly contentType: string | null;
+}
+
+export interface ScanPageData {
+  readonly entries: readonly EntryData[];
+  readonly after: Buffer | null;
+  readonly positions: readonly PositionData[];
+}
+
+export interface ScanParameters {
+  readonly prefix: Buffer;
+  readonly fromKey: Buffer | null;
+  readonly toKey: Buffer | null;
+  readonly after: Buffer | null;
+  readonly limit: number;
+  readonly keysOnly: boolean;
+  readonly consistency: ConsistencySymbol;
+  readonly positions: readonly PositionData[];
+}
+
 /** Branches of the unions that answers of several are made of. */
 export type EachReading = { readonly 'bitacora.rpc.Reading': ReadingData } | EachFailure;
 export type EachWritten = { readonly 'bitacora.rpc.Written': WrittenData } | EachFailure;

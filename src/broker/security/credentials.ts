@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto';
 import { KafkaError } from '../../protocol/errors.ts';
 
 /** Passwords by user. */
@@ -7,8 +6,3 @@ export type Users = ReadonlyMap<string, string>;
 /** Says the same for a user that does not exist as for a wrong password. */
 export const loginRefused = (): KafkaError =>
   new KafkaError('SASL_AUTHENTICATION_FAILED', 'Authentication failed: Invalid username or password');
-
-/** In a time that does not tell where the two part. */
-export function isSame(a: Buffer, b: Buffer): boolean {
-  return a.length === b.length && timingSafeEqual(a, b);
-}

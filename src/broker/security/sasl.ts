@@ -1,5 +1,6 @@
+import { isSameSecret } from '../../protocol/scram.ts';
 import type { SaslExchange } from '../server/handler.ts';
-import { isSame, loginRefused, type Users } from './credentials.ts';
+import { loginRefused, type Users } from './credentials.ts';
 import { ScramExchange, ScramVerifiers } from './scram.ts';
 
 export const saslMechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
@@ -45,7 +46,7 @@ function plainExchange(users: Users): SaslExchange {
       const isAsSelf = authorization === '' || authorization === user;
       if (parts.length !== 3 || user === '' || !isAsSelf) throw loginRefused();
       const expected = users.get(user);
-      if (expected === undefined || !isSame(Buffer.from(password), Buffer.from(expected))) throw loginRefused();
+      if (expected === undefined || !isSameSecret(Buffer.from(password), Buffer.from(expected))) throw loginRefused();
       return { reply: Buffer.alloc(0), user };
     },
   };

@@ -1,36 +1,40 @@
-import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createHmac, randomBytes } from 'node:crypto';
 import { KafkaError } from '../../protocol/errors.ts';
+import {
+  isSameSecret,
+  type ScramHash,
+  type ScramKeys,
+  scramDigest,
+  scramIterationsMin,
+  scramKeys,
+  scramMac,
+  scramNonceBytes,
+  scramXor,
+  unescapedName,
+} from '../../protocol/scram.ts';
 import type { SaslExchange } from '../server/handler.ts';
-import { isSame, loginRefused, type Users } from './credentials.ts';
+import { loginRefused, type Users } from './credentials.ts';
 
-type Hash = 'sha256' | 'sha512';
-
-/** What RFC 7677 asks for at least, and Kafka's default. */
-const iterations = 4096;
 const saltBytes = 16;
-const nonceBytes = 24;
-const derived = promisify(pbkdf2);
 
-interface Verifier {
+/** Without the client's key, which whoever has it can log in with. */
+interface Verifier extends Omit<ScramKeys, 'clientKey'> {
   readonly salt: Buffer;
-  readonly storedKey: Buffer;
-  readonly serverKey: Buffer;
 }
 
 /** What the server keeps of each password (RFC 5802). */
 export class ScramVerifiers {
-  readonly hash: Hash;
+  readonly hash: ScramHash;
   readonly #byUser = new Map<string, Verifier>();
   /** Gives users that do not exist a salt that stays the same, as if they did. */
   readonly #secret = randomBytes(32);
 
-  private constructor(hash: Hash) {
+  private constructor(hash: ScramHash) {
     this.hash = hash;
   }
 
   /** All are made now: one that were made at a login would tell by the time it takes that there is such a user. */
-  static async of(hash: Hash, users: Users): Promise<ScramVerifiers> {
+  static async of(hash: ScramHash, users: Users): Promise<ScramVerifiers> {
     const verifiers = new ScramVerifiers(hash);
     for (const [user, password] of users) verifiers.#byUser.set(user, await verifiers.#make(password));
     return verifiers;
@@ -44,18 +48,10 @@ export class ScramVerifiers {
     return this.#byUser.get(user);
   }
 
-  mac(key: Buffer, text: string | Buffer): Buffer {
-    return createHmac(this.hash, key).update(text).digest();
-  }
-
-  digest(bytes: Buffer): Buffer {
-    return createHash(this.hash).update(bytes).digest();
-  }
-
   async #make(password: string): Promise<Verifier> {
     const salt = randomBytes(saltBytes);
-    const salted = await derived(password, salt, iterations, this.hash === 'sha256' ? 32 : 64, this.hash);
-    return { salt, storedKey: this.digest(this.mac(salted, 'Client Key')), serverKey: this.mac(salted, 'Server Key') };
+    const { storedKey, serverKey } = await scramKeys(this.hash, { password, salt, iterations: scramIterationsMin });
+    return { salt, storedKey, serverKey };
   }
 }
 
@@ -78,35 +74,31 @@ export class ScramExchange implements SaslExchange {
   #first(text: string): { reply: Buffer; user: undefined } {
     const [, authorization = '', clientFirst = '', name = '', clientNonce = ''] =
       /^n,(?:a=([^,]*))?,(n=([^,]+),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?)$/s.exec(text) ?? [];
-    const user = unescaped(name);
-    const isAsSelf = authorization === '' || unescaped(authorization) === user;
+    const user = unescapedName(name);
+    const isAsSelf = authorization === '' || unescapedName(authorization) === user;
     if (user === undefined || user === '' || !isAsSelf) throw malformed();
-    const nonce = clientNonce + randomBytes(nonceBytes).toString('base64url');
-    const serverFirst = `r=${nonce},s=${this.#verifiers.saltOf(user).toString('base64')},i=${iterations}`;
+    const nonce = clientNonce + randomBytes(scramNonceBytes).toString('base64url');
+    const serverFirst = `r=${nonce},s=${this.#verifiers.saltOf(user).toString('base64')},i=${scramIterationsMin}`;
     this.#begun = { user, nonce, clientFirst, serverFirst };
     return { reply: Buffer.from(serverFirst), user: undefined };
   }
 
   #final(text: string, begun: { user: string; nonce: string; clientFirst: string; serverFirst: string }) {
+    const { hash } = this.#verifiers;
     const [, withoutProof = '', nonce, proof = ''] = /^(c=biws,r=([^,]+)),p=([A-Za-z0-9+/=]+)$/.exec(text) ?? [];
     if (nonce !== begun.nonce) throw malformed();
     const verifier = this.#verifiers.find(begun.user);
     if (verifier === undefined) throw loginRefused();
     const authMessage = `${begun.clientFirst},${begun.serverFirst},${withoutProof}`;
-    const clientSignature = this.#verifiers.mac(verifier.storedKey, authMessage);
+    const clientSignature = scramMac(hash, verifier.storedKey, authMessage);
     const given = Buffer.from(proof, 'base64');
     if (given.length !== clientSignature.length) throw loginRefused();
-    const clientKey = Buffer.from(given.map((byte, index) => byte ^ clientSignature[index]!));
-    if (!isSame(this.#verifiers.digest(clientKey), verifier.storedKey)) throw loginRefused();
-    const signature = this.#verifiers.mac(verifier.serverKey, authMessage);
+    const clientKey = scramXor(given, clientSignature);
+    if (!isSameSecret(scramDigest(hash, clientKey), verifier.storedKey)) throw loginRefused();
+    const signature = scramMac(hash, verifier.serverKey, authMessage);
     return { reply: Buffer.from(`v=${signature.toString('base64')}`), user: begun.user };
   }
 }
 
 const malformed = (): KafkaError =>
   new KafkaError('SASL_AUTHENTICATION_FAILED', 'Authentication failed: the SCRAM message is not well-formed');
-
-/** `=2C` stands for a comma and `=3D` for an equals sign; undefined: the name holds another escape. */
-function unescaped(name: string): string | undefined {
-  return /=(?!2C|3D)/.test(name) ? undefined : name.replaceAll('=2C', ',').replaceAll('=3D', '=');
-}

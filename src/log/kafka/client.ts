@@ -1,24 +1,12 @@
-import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
 import type { Logger } from '../../kernel/logger.ts';
+import type { KafkaConnection } from '../kafka-connection.ts';
 
-/** How to reach the brokers. */
-export interface KafkaConnection {
-  readonly brokers: readonly string[];
-  readonly clientId: string;
-  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | undefined;
-  readonly sasl:
-    | {
-        readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
-        readonly username: string;
-        readonly password: string;
-      }
-    | undefined;
-}
+export type { KafkaConnection } from '../kafka-connection.ts';
 
 export interface ClientOptions {
   readonly requestTimeoutMs: number;
   readonly retries: number;
-  readonly socketFactory?: ISocketFactory;
 }
 
 /** A kafkajs client of its own: each part of the adapter has one, so that none inherits another's retries and time-outs. */
@@ -36,7 +24,6 @@ export function kafkaClient(connection: KafkaConnection, logger: Logger, options
   };
   if (tls !== undefined) config.ssl = { ...tls };
   if (sasl !== undefined) config.sasl = { ...sasl } as NonNullable<KafkaConfig['sasl']>;
-  if (options.socketFactory !== undefined) config.socketFactory = options.socketFactory;
   return new kafkajs.Kafka(config);
 }
 

@@ -1,4 +1,5 @@
 import { BitacoraError, rootMessage } from '../../kernel/errors.ts';
+import { isTlsFault, WireClientError } from '../wire/client-error.ts';
 
 /** A kafkajs error that carries a broker's own answer: its name in Kafka's error table, and whether that table calls it retriable. */
 export interface ProtocolAnswer {
@@ -43,9 +44,6 @@ const refusals = new Set([
   'INVALID_SESSION_TIMEOUT',
 ]);
 
-/** TLS faults as Node.js names them: no amount of trying again mends a certificate. */
-const tlsFault = /^(CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/;
-
 /** The error of any call but `append` as the contract of `Log` has it. */
 export function asLogError(error: unknown, doing: string): BitacoraError {
   if (error instanceof BitacoraError) return error;
@@ -59,9 +57,8 @@ export function asLogError(error: unknown, doing: string): BitacoraError {
 
 function isLoginFault(error: unknown): boolean {
   for (const layer of layers(error)) {
-    const { code } = layer as { code?: unknown };
-    if (layer.name === 'KafkaJSSASLAuthenticationError') return true;
-    if (typeof code === 'string' && tlsFault.test(code)) return true;
+    if (layer.name === 'KafkaJSSASLAuthenticationError' || isTlsFault(layer)) return true;
+    if (layer instanceof WireClientError && layer.kind === 'login-refused') return true;
   }
   return false;
 }

@@ -3,6 +3,7 @@ import { type Clock, pause } from '../../kernel/clock.ts';
 import { BitacoraError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { Metrics } from '../../kernel/metrics.ts';
+import { kafkaErrorName } from '../../protocol/errors.ts';
 import { GroupCommit, type QueueBudget } from '../group-commit.ts';
 import type {
   Appended,
@@ -10,14 +11,18 @@ import type {
   Log,
   LogReader,
   PartitionEnds,
+  ReadFrom,
   ReadHandler,
   TopicDescription,
   TopicSettings,
 } from '../log.ts';
+import { Brokers } from '../wire/brokers.ts';
+import { DirectReader, DirectReaderStats } from '../wire/direct-reader.ts';
+import { DirectWriter } from '../wire/direct-writer.ts';
+import { registerReaderMetrics } from '../wire/reader-metrics.ts';
 import { type KafkaConnection, kafkaClient } from './client.ts';
 import { registerCodecs } from './codecs.ts';
 import { asLogError, protocolAnswer } from './errors.ts';
-import { PartitionWriter } from './partition-writer.ts';
 import { KafkaReader, type Leadership, type ReaderStats } from './reader.ts';
 
 export interface KafkaLogOptions {
@@ -25,6 +30,8 @@ export interface KafkaLogOptions {
   readonly topic: string;
   /** The consumer group that this node reads under. */
   readonly groupId: string;
+  /** Which reader: the one of `log/wire/`, or that of kafkajs. */
+  readonly reader: 'direct' | 'kafkajs';
   readonly writeTimeoutMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -43,15 +50,23 @@ const batchHeaderBytes = 1024;
 const defaultMaxMessageBytes = 1_048_588;
 const stopWithinMs = 2_000;
 
-/** The log in a Kafka topic, through kafkajs. Only this folder knows kafkajs. */
+/**
+ * The log in a Kafka topic. Records are written and read by `log/wire/`; kafkajs, which only this folder knows, asks what an
+ * administrator asks, and reads where it is told to.
+ */
 export class KafkaLog implements Log {
   readonly name = 'kafka log';
   readonly #options: KafkaLogOptions;
   readonly #admin: Admin;
   readonly #consumerClient: Kafka;
   readonly #budget: QueueBudget = { bytes: 0, bytesMax: queueBytesMax };
-  readonly #writers = new Map<number, { commit: GroupCommit; writer: PartitionWriter }>();
+  readonly #writers = new Map<number, GroupCommit>();
   readonly #readerStats: ReaderStats = { restarts: 0, disturbances: 0 };
+  readonly #directReaderStats = new DirectReaderStats();
+  /** For writes, and for what kafkajs does not tell: the topic's id. */
+  readonly #brokers: Brokers;
+  /** As `describe` has told it last. */
+  #topicId: string | undefined;
   /** The topic's max.message.bytes, as last heard. */
   #maxMessageBytes = defaultMaxMessageBytes;
   #connected: Promise<void> | undefined;
@@ -67,6 +82,7 @@ export class KafkaLog implements Log {
       // See KafkaReader: a consumer is to outlive the loss of its brokers.
       retries: Number.MAX_SAFE_INTEGER,
     });
+    this.#brokers = this.#makeBrokers();
     this.#registerMetrics();
   }
 
@@ -74,16 +90,14 @@ export class KafkaLog implements Log {
 
   async drain(): Promise<void> {
     this.#draining = true;
-    const drained = Promise.all([...this.#writers.values()].map(({ commit }) => commit.drain()));
+    const drained = Promise.all([...this.#writers.values()].map((writer) => writer.drain()));
     // By then every write has had its answer, though a request may still hang.
     await Promise.race([drained, pause(this.#options.clock, this.#options.writeTimeoutMs)]);
   }
 
   async stop(): Promise<void> {
-    for (const { commit, writer } of this.#writers.values()) {
-      commit.stop();
-      writer.forget();
-    }
+    for (const writer of this.#writers.values()) writer.stop();
+    this.#brokers.close();
     await Promise.race([this.#admin.disconnect(), pause(this.#options.clock, stopWithinMs)]);
   }
 
@@ -106,9 +120,11 @@ export class KafkaLog implements Log {
       };
       const maxMessageBytes = number('max.message.bytes', defaultMaxMessageBytes);
       this.#maxMessageBytes = maxMessageBytes;
+      this.#topicId = await this.#askTopicId();
       return {
         topic,
         clusterId,
+        topicId: this.#topicId,
         partitions: metadata.length,
         cleanupPolicy: configs.get('cleanup.policy') ?? 'unknown',
         deleteRetentionMs: number('delete.retention.ms', 86_400_000),
@@ -170,17 +186,37 @@ export class KafkaLog implements Log {
       writer = this.#makeWriter(record.partition);
       this.#writers.set(record.partition, writer);
     }
-    return writer.commit.append(record);
+    return writer.append(record);
   }
 
-  read(positions: readonly number[], handler: ReadHandler): LogReader {
+  read(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
+    return this.#options.reader === 'direct' ? this.#readDirectly(from, handler) : this.#readByKafkajs(from, handler);
+  }
+
+  #readDirectly(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
+    const { topic, groupId, clock, logger } = this.#options;
+    const options = {
+      brokers: this.#makeBrokers(),
+      topic,
+      topicId: this.#topicId,
+      groupId,
+      from,
+      handler,
+      isolation: 'read_committed',
+      clock,
+      logger,
+    } as const;
+    return new DirectReader(options, this.#directReaderStats);
+  }
+
+  #readByKafkajs(from: readonly ReadFrom[], handler: ReadHandler): LogReader {
     const { topic, groupId, clock, logger } = this.#options;
     return new KafkaReader(
       {
         kafka: this.#consumerClient,
         topic,
         groupId,
-        positions,
+        positions: from.map(({ offset }) => offset),
         handler,
         clock,
         logger,
@@ -192,18 +228,34 @@ export class KafkaLog implements Log {
     );
   }
 
-  #makeWriter(partition: number): { commit: GroupCommit; writer: PartitionWriter } {
-    const { connection, topic, writeTimeoutMs, clock, logger } = this.#options;
-    const writer = new PartitionWriter({ connection, topic, partition, requestTimeoutMs: writeTimeoutMs, logger });
-    const commit = new GroupCommit(writer, {
+  #makeWriter(partition: number): GroupCommit {
+    const { topic, writeTimeoutMs, clock } = this.#options;
+    const sender = new DirectWriter({ brokers: this.#brokers, topic, partition, requestTimeoutMs: writeTimeoutMs });
+    const writer = new GroupCommit(sender, {
       clock,
       writeTimeoutMs,
       batchBytesMax: Math.min(batchBytesMax, Math.max(1, this.#maxMessageBytes - batchHeaderBytes)),
       batchRecordsMax,
       budget: this.#budget,
     });
-    if (this.#draining) commit.stop();
-    return { commit, writer };
+    if (this.#draining) writer.stop();
+    return writer;
+  }
+
+  #makeBrokers(): Brokers {
+    const { connection, clock, logger } = this.#options;
+    return new Brokers({ connection, clock, logger });
+  }
+
+  /** undefined for kafkajs' reader, which would not notice whose records it reads, and where the brokers are too old. */
+  async #askTopicId(): Promise<string | undefined> {
+    const { reader, topic } = this.#options;
+    if (reader !== 'direct') return undefined;
+    const { errorCode, topicId } = await this.#brokers.metadata(topic);
+    if (errorCode === 0) return topicId;
+    const name = kafkaErrorName(errorCode) ?? `error ${errorCode}`;
+    // Another broker has just described it: to go on without the id would be to take another topic of the name for this one.
+    throw new BitacoraError('log_unavailable', `Kafka is not of one mind about the topic: ${name}`);
   }
 
   async #leadership(): Promise<Leadership> {
@@ -240,7 +292,7 @@ export class KafkaLog implements Log {
   #registerMetrics(): void {
     const { metrics } = this.#options;
     const sum = (pick: (commit: GroupCommit) => number) => () =>
-      [...this.#writers.values()].reduce((total, { commit }) => total + pick(commit), 0);
+      [...this.#writers.values()].reduce((total, writer) => total + pick(writer), 0);
     metrics.counter({
       name: 'bitacora_log_appends_total',
       help: 'Writes by what became of them.',
@@ -266,16 +318,7 @@ export class KafkaLog implements Log {
       help: 'Bytes of writes that wait for the log.',
       read: () => this.#budget.bytes,
     });
-    metrics.counter({
-      name: 'bitacora_log_reader_restarts_total',
-      help: 'Times that reading the log had to start again.',
-      read: () => this.#readerStats.restarts,
-    });
-    metrics.counter({
-      name: 'bitacora_log_reader_disturbances_total',
-      help: 'Batches that came from elsewhere than the position asked for.',
-      read: () => this.#readerStats.disturbances,
-    });
+    registerReaderMetrics(metrics, this.#directReaderStats, this.#readerStats);
   }
 }
 

@@ -220,7 +220,7 @@ export class KafkaReader implements LogReader {
       }
       if (builder.count === 0) throw new Error('a record’s key and value lie in different memory blocks');
       const nextOffset = at === messages.length ? afterBatch : Number(messages[at]!.offset);
-      await handler.onBatch(builder.finish(nextOffset));
+      await handler.onBatch(builder.finish(nextOffset, -1));
       this.#positions[partition] = nextOffset;
       if (!goOn()) return;
       await heartbeat();
@@ -233,7 +233,7 @@ export class KafkaReader implements LogReader {
     const position = this.#positions[partition];
     if (position === undefined || nextOffset <= position) return;
     this.#positions[partition] = nextOffset;
-    this.#options.handler.onGap(partition, nextOffset);
+    this.#options.handler.onGap(partition, nextOffset, -1);
   }
 
   async #probeTail(signal: AbortSignal): Promise<void> {
@@ -249,7 +249,7 @@ export class KafkaReader implements LogReader {
       if (position === undefined || leader === undefined || end <= position) continue;
       const emptyUpTo = this.#evidence.examine(partition, position, end, leader);
       // The reader's own position stays: if the evidence deceives, what arrives later is still delivered.
-      if (emptyUpTo !== undefined) handler.onGap(partition, emptyUpTo);
+      if (emptyUpTo !== undefined) handler.onGap(partition, emptyUpTo, -1);
     }
   }
 

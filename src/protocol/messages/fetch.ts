@@ -39,10 +39,16 @@ export const fetchRequest = message(
   },
 );
 
+/**
+ * Each aborted transaction is named that touches what is fetched, and the marker alone of one takes 78 bytes of that: an answer
+ * with 50 MiB of records may name 670,000, and a reader that does not take it comes past it never.
+ */
+const fetchedElementsMax = 1_000_000;
+
 export const fetchResponse = message(
   'FetchResponse',
   1,
-  { versions: '4-17', flexible: '12+' },
+  { versions: '4-17', flexible: '12+', elementsMax: fetchedElementsMax },
   {
     throttleTimeMs: int32('1+'),
     errorCode: int16('7+'),

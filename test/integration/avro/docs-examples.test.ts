@@ -23,6 +23,8 @@ describe(`the examples in docs/AVRO.md, on ${kafkaName}`, () => {
     folder = await mkdtemp(join(tmpdir(), 'bitacora-examples-'));
     node = await NodeProcess.start({ BROKER_LIST: kafka.brokerList, KAFKA_TOPIC: freshTopicName('avro-docs') });
     await node.ready();
+    const started = node;
+    await started.until(async () => (await started.fetch('/rpc/scan')).ok);
   });
 
   after(async () => {

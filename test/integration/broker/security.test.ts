@@ -1,30 +1,17 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { type Kafka, KafkaJSSASLAuthenticationError, type SASLOptions } from 'kafkajs';
+import { makeCertificate } from '../../support/broker/certificate.ts';
 import { kafkajsClient } from '../../support/kafka/client.ts';
 import { EmbeddedBroker } from '../../support/kafka/embedded-broker.ts';
 import { orSkip } from '../../support/kafka/kafka.ts';
 import { freePort } from '../../support/kafka/ports.ts';
 import { freshTopicName } from '../../support/kafka/topics.ts';
-import { Unavailable } from '../../support/kafka/unavailable.ts';
 import { NodeProcess } from '../../support/node-process.ts';
-
-/** A self-signed certificate for 127.0.0.1 with its key, as PEM files. */
-async function makeCertificate(folder: string, name: string): Promise<{ cert: string; key: string }> {
-  const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}-key.pem`)];
-  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
-  await promisify(execFile)('openssl', ['req', ...kind, ...subject, '-keyout', key, '-out', cert]).catch((error) => {
-    throw error.code === 'ENOENT' ? new Unavailable('there is no openssl to make a certificate with') : error;
-  });
-  return { cert, key };
-}
 
 describe('an embedded broker that asks for TLS and a login', () => {
   let broker: EmbeddedBroker;

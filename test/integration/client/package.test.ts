@@ -19,6 +19,8 @@ const written: Written = await client.put('key', new Uint8Array([1]), { wait: 'l
 const entry: Entry | undefined = await client.get('key', { consistency: 'session' });
 const [first] = await client.getMany(['key', Buffer.from('other')]);
 if (first?.status === 'fulfilled') console.log(first.value?.value.toString('utf8'), written.offset, entry?.timestampMs);
+for await (const { key, value } of client.scan({ prefix: 'k', limit: 10 })) console.log(key.toString(), value.toString());
+for await (const { key } of client.scan({ keysOnly: true })) console.log(key.toString());
 if (first?.status === 'rejected' && first.reason instanceof DatabaseError) console.log(first.reason.code);
 `;
 
@@ -28,6 +30,7 @@ const mistakes = [
   "import 'bitacora/dist/client/client.js';",
   "import { connect } from 'bitacora/client'; await connect({ nodes: 'localhost:1' });",
   "import { Client } from 'bitacora/client'; await new Client({ nodes: [] }).get('k', { consistency: 'strong' });",
+  "import { Client } from 'bitacora/client'; for await (const e of new Client({ nodes: [] }).scan({ keysOnly: true })) e.value;",
 ];
 
 const options = {

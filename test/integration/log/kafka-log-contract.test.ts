@@ -3,9 +3,11 @@ import { freshTopicName } from '../../support/kafka/topics.ts';
 import { makeKafkaLog } from '../../support/kafka-log.ts';
 import { logContract } from '../../support/log-contract.ts';
 
-describe(`log contract: ${kafkaName}`, () => {
-  logContract(async (context) => {
-    const kafka = await sharedKafka(context);
-    return async () => makeKafkaLog(kafka, freshTopicName('log'));
+for (const reader of ['direct', 'kafkajs'] as const) {
+  describe(`log contract: ${kafkaName}, reader ${reader}`, () => {
+    logContract(async (context) => {
+      const kafka = await sharedKafka(context);
+      return async () => makeKafkaLog(kafka, freshTopicName('log'), { reader });
+    });
   });
-});
+}

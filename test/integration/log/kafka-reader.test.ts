@@ -61,6 +61,7 @@ describe(`the reader of ${kafkaName}`, () => {
           },
           onGap: (_partition, nextOffset) => gaps.push(nextOffset),
           onDisturbance: () => undefined,
+          onLineageLost: () => undefined,
         },
         ends: async () => ends,
         leadership: async () => ({

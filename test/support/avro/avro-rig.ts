@@ -1,7 +1,7 @@
 import { AvroServer } from '../../../src/avro/avro-server.ts';
 import type { Database } from '../../../src/database/database.ts';
 import { Metrics } from '../../../src/kernel/metrics.ts';
-import { keepingLogger, ReplicaRig } from '../replica-rig.ts';
+import { keepingLogger, orderedStore, ReplicaRig } from '../replica-rig.ts';
 import { type CallAnswer, ClientProtocol, ownJson } from './avro-bytes.ts';
 import { AvroSocket } from './avro-socket.ts';
 
@@ -11,6 +11,8 @@ export const databaseProtocol = new ClientProtocol(ownJson('database.avpr'));
 export interface AvroRigOptions {
   readonly partitions?: number;
   readonly valueBytesMax?: number;
+  /** Whether there may be scans; false by default. */
+  readonly ordered?: boolean;
 }
 
 /** The Avro server at any free port, over a database whose log and clock a test has in hand. Of its clock nothing passes by itself. */
@@ -23,8 +25,8 @@ export class AvroRig {
   readonly #lines: string[] = [];
   readonly #sockets: AvroSocket[] = [];
 
-  private constructor({ partitions = 1, valueBytesMax = 1024 }: AvroRigOptions) {
-    this.replica = new ReplicaRig({ partitions });
+  private constructor({ partitions = 1, valueBytesMax = 1024, ordered = false }: AvroRigOptions) {
+    this.replica = new ReplicaRig({ partitions, ...(ordered && { store: orderedStore() }) });
     this.database = this.replica.database({ valueBytesMax, readTimeoutMs: 3_000, writeTimeoutMs: 5_000 });
     this.server = new AvroServer({
       database: this.database,

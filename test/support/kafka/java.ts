@@ -89,7 +89,7 @@ export async function logExcerpt(logPath: string): Promise<string> {
  * A shell that blocks on a pipe from this process: however this process ends, even by SIGKILL, the pipe closes and
  * the shell ends the server and removes its folder.
  */
-function killWhenThisProcessDies(pid: number, folder: string): ChildProcess {
+export function killWhenThisProcessDies(pid: number, folder: string): ChildProcess {
   const script = 'read -r _; kill -9 "$1"; rm -rf "$2"';
   return spawn('sh', ['-c', script, 'sh', String(pid), folder], {
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -3,7 +3,8 @@ import avsc from 'avsc';
 import { expect } from 'chai';
 import { batchMax } from '../../../src/avro/database-messages.ts';
 import { ownProtocol, protocolTextBytesMax } from '../../../src/avro/wire/protocol.ts';
-import { keyBytesMax } from '../../../src/database/database.ts';
+import { keyBytesMax, scanLimitMax } from '../../../src/database/database.ts';
+import { pageEntriesMax } from '../../../src/database/scan.ts';
 import { errorTable } from '../../../src/kernel/errors.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
@@ -79,6 +80,8 @@ describe('docs/AVRO.md', () => {
       `${number(constant('wire/bounds.ts', 'valuesMax'))}, nested ${constant('wire/bounds.ts', 'depthMax')} deep`,
     );
     expect(limit('keys or writes of a call')).to.equal(number(batchMax));
+    expect(limit('entries of a page of a scan')).to.match(new RegExp(`^${number(pageEntriesMax)}, and 256 KiB of`));
+    expect(page).to.include(`entries, 1 to ${number(scanLimitMax)};`);
     expect(limit('calls of a connection under way')).to.include(number(server('callsMax')));
     expect(limit('answers that a client has not taken')).to.equal(mebibytes(server('answerBytesMax')));
     expect(limit('partly arrived messages of all connections')).to.equal(mebibytes(server('heldBytesMax')));

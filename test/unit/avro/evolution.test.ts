@@ -99,9 +99,9 @@ describe('a client of an older or newer protocol', () => {
 
     it('when its message is not here', async () => {
       const client = await clientOf((_, messages) => {
-        messages.scan = { request: [{ name: 'from', type: 'bytes' }], response: 'null' };
+        messages.watch = { request: [{ name: 'from', type: 'bytes' }], response: 'null' };
       });
-      await unknown(client, 'scan', { from: bytes('') });
+      await unknown(client, 'watch', { from: bytes('') });
     });
 
     it('when its message lacks a parameter that has no default', async () => {

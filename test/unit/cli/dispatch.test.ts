@@ -92,7 +92,7 @@ describe('the command line', () => {
   const mistakes: ReadonlyArray<[argv: readonly string[], complaint: string | RegExp]> = [
     [['topics'], 'bitacora: topics needs a command: expected create, list, describe, delete, alter'],
     [['topics', 'lits'], 'bitacora: no command "lits": expected create, list, describe, delete, alter'],
-    [['tpics'], /^bitacora: no command "tpics": expected start, broker, topics, groups, produce, consume$/],
+    [['tpics'], /^bitacora: no command "tpics": expected start, broker, topics, groups, produce, consume, snapshot$/],
     [['topics', 'create'], 'bitacora: topics create needs NAME...'],
     [['topics', 'alter', 'a'], 'bitacora: topics alter needs --partitions, --config or --delete-config'],
     [['topics', 'alter', 'a', 'b'], 'bitacora: topics alter does not know what to do with "b"'],

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { keyBytesMax } from '../../../src/database/database.ts';
+import { keyBytesMax, scanLimitMax } from '../../../src/database/database.ts';
 import { openApi } from '../../../src/http/openapi.ts';
+import { positionHeaderMax } from '../../../src/http/session-position.ts';
 import { errorTable } from '../../../src/kernel/errors.ts';
 import { sourceFiles } from '../structure/sources.ts';
 
@@ -50,6 +51,8 @@ describe('docs/API.md', () => {
 
   it('has the limits that hold', () => {
     expect(page).to.include(`${keyBytesMax.toLocaleString('en-US')} bytes`);
+    expect(page).to.include(`entries of the answer, 1 to ${scanLimitMax.toLocaleString('en-US')};`);
+    expect(page).to.include(`of more than ${positionHeaderMax.toLocaleString('en-US')} characters`);
     const source = readFileSync(new URL('../../../src/http/http-server.ts', import.meta.url), 'utf8');
     const seconds = (name: string): string => {
       const [, ms] = new RegExp(`const ${name} = ([\\d_]+);`).exec(source) ?? [];

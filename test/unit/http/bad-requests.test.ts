@@ -166,6 +166,7 @@ describe('a request that cannot be served', () => {
   const allowed: Readonly<Record<string, readonly string[]>> = {
     '/rpc': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
     '/rpc/cluster': ['GET', 'HEAD'],
+    '/rpc/scan': ['GET', 'HEAD'],
     '/health/live': ['GET', 'HEAD'],
     '/health/ready': ['GET', 'HEAD'],
     '/metrics': ['GET', 'HEAD'],

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { errorTable } from '../../../src/kernel/errors.ts';
 import { ask } from '../../support/http-client.ts';
-import { startReadyNode, type TestNode } from '../../support/http-node.ts';
+import { startReadyNode, type TestNode, until } from '../../support/http-node.ts';
 import { HttpSocket, type RawAnswer } from '../../support/http-socket.ts';
 
 const printable = Array.from({ length: 0x5e }, (_, i) => String.fromCharCode(0x21 + i));
@@ -13,6 +13,7 @@ describe('whatever a client sends', () => {
   let node: TestNode;
   before(async () => {
     node = await startReadyNode();
+    await until(() => node.store.isOrdered);
     await ask(node, 'PUT', '/rpc?key=none-guesses-this&value=v');
   });
   after(() => node.stop());
@@ -65,13 +66,32 @@ describe('whatever a client sends', () => {
 
   it('as a query: one answer, of the table, and no 5xx', async () => {
     const piece = fc.oneof(
-      fc.constantFrom('key', 'value', 'wait', 'ttlMs', 'consistency', '=', '&', '%', '+', '%00', '%zz', 'local', '?'),
+      fc.constantFrom(
+        'key',
+        'value',
+        'wait',
+        'ttlMs',
+        'consistency',
+        'prefix',
+        'after',
+        'limit',
+        '3',
+        'keysOnly',
+        '=',
+        '&',
+        '%',
+        '+',
+        '%00',
+        '%zz',
+        'local',
+        '?',
+      ),
       fc.string({ unit: fc.constantFrom(...printable), maxLength: 8 }),
     );
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom('GET', 'HEAD', 'DELETE'),
-        fc.constantFrom('/rpc', '/rpc/cluster', '/metrics', '/health/ready', '/'),
+        fc.constantFrom('/rpc', '/rpc/cluster', '/rpc/scan', '/metrics', '/health/ready', '/'),
         fc.array(piece, { maxLength: 12 }),
         async (method, path, pieces) => {
           const query = pieces.join('').replaceAll('#', '');

@@ -86,6 +86,13 @@ describe('GET /rpc', () => {
     });
   }
 
+  it('answers JSON to an Accept that is longer than anybody needs, which would hold up others', async () => {
+    await set('any', 'v');
+    const accept = (length: number) => `application/octet-stream, ${'a/b,'.repeat(length)}`.slice(0, length);
+    expect((await get('any', accept(1_024))).text).to.equal('v');
+    expect((await get('any', accept(1_025))).json()).to.include({ value: 'v' });
+  });
+
   it('gives back the content type that the value came with', async () => {
     await set('typed', '{}', 'application/vnd.x+json; charset="ü"');
     const answer = await get('typed');

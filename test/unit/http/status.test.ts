@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { expect } from 'chai';
 import { FatalError } from '../../../src/kernel/errors.ts';
 import { ask } from '../../support/http-client.ts';
@@ -96,7 +98,12 @@ describe('bitacora_http_requests_total', () => {
   };
 
   it('counts every answer once, by route, method and status', async () => {
-    const requests: readonly (readonly [method: string, path: string, counted: string])[] = [
+    const requests: readonly (readonly [
+      method: string,
+      path: string,
+      counted: string,
+      headers?: Record<string, string>,
+    ])[] = [
       ['PUT', '/rpc?key=k&value=v', 'PUT /rpc 200'],
       ['POST', '/rpc?key=k&value=v', 'POST /rpc 200'],
       ['PUT', '/rpc?value=v', 'PUT /rpc 400'],
@@ -114,10 +121,13 @@ describe('bitacora_http_requests_total', () => {
       ['GET', '/nowhere', 'GET other 404'],
       ['PROPFIND', '/nowhere/else', 'other other 404'],
       ['GET', `/${'x'.repeat(213_000)}`, 'GET other 414'],
+      ['GET', '/rpc?key=k', 'GET /rpc 417', { Expect: 'tea' }],
+      ['PUT', '/rpc?key=k', 'PUT other 417', { Expect: 'tea' }],
+      ['POST', '/rpc/batch', 'POST /rpc/batch 413', { Expect: '100-continue', 'Content-Length': '1048577' }],
     ];
     const expected: Record<string, number> = {};
-    for (const [method, path, counted] of requests) {
-      await ask(node, method, path);
+    for (const [method, path, counted, headers] of requests) {
+      await ask(node, method, path, headers === undefined ? {} : { headers });
       expected[counted] = (expected[counted] ?? 0) + 1;
     }
     expect(await counts()).to.deep.equal(expected);
@@ -193,6 +203,32 @@ describe('a server that goes down', () => {
     expect([status, JSON.parse(body).offset]).to.deep.equal([200, 1]);
     await busy.closed();
     await draining;
+  });
+
+  it('lets a client that is slow to read have its answers whole', async () => {
+    const valueBytes = 8 * 1024 * 1024;
+    const requests = 6;
+    const roomy = await startReadyNode({ valueBytesMax: valueBytes });
+    await ask(roomy, 'PUT', '/rpc?key=k', { body: Buffer.alloc(valueBytes, 'w') });
+    const client = connect({ host: '127.0.0.1', port: roomy.port });
+    await once(client, 'connect');
+    client.pause();
+    const request = 'GET /rpc?key=k HTTP/1.1\r\nHost: x\r\nAccept: application/octet-stream\r\n\r\n';
+    client.write(request.repeat(requests));
+    const counted = `bitacora_http_requests_total{route="/rpc",method="GET",status="200"} ${requests}\n`;
+    await until(async () => (await roomy.metrics.text()).includes(counted));
+    const draining = roomy.http.drain();
+    const value = 'w'.charCodeAt(0);
+    let bodyBytes = 0;
+    client.on('data', (chunk: Buffer) => {
+      // No header of an answer has a "w".
+      for (const byte of chunk) if (byte === value) bodyBytes += 1;
+    });
+    client.resume();
+    await once(client, 'close');
+    expect(bodyBytes).to.equal(requests * valueBytes);
+    await draining;
+    await roomy.stop();
   });
 
   it('does not wait for a connection on which nothing was ever sent', async () => {

@@ -78,6 +78,32 @@ describe('the HTTP connection', () => {
     expect(socket.rest.toString()).to.equal('');
   });
 
+  it('says 100 Continue to a request behind another one in its turn, and never inside of its answer', async () => {
+    const late = get('/rpc?key=k&consistency=linearizable');
+    const keys = '{"keys":["k"]}';
+    const fields = 'Host: x\r\nAccept: text/plain\r\nExpect: 100-continue\r\n';
+    for (const [head, sent, body] of [
+      ['GET /rpc?key=k HTTP/1.1\r\n', '', 'v'],
+      [`POST /rpc/batch HTTP/1.1\r\nContent-Length: ${keys.length}\r\n`, keys, '"value":"v"'],
+      ['PUT /rpc?key=other HTTP/1.1\r\nContent-Length: 1\r\n', 'w', '"key":"other"'],
+    ] as const) {
+      socket.send(`${late}${head}${fields}\r\n`);
+      expect((await socket.answer()).status).to.equal(200);
+      expect((await socket.answer()).status).to.equal(100);
+      socket.send(sent);
+      const answer = await socket.answer();
+      expect(answer).to.deep.include({ status: 200 });
+      expect(answer.body).to.include(body);
+    }
+    const many = 5_000;
+    socket.send(late + `GET /rpc?key=k HTTP/1.1\r\n${fields}\r\n`.repeat(many));
+    expect((await socket.answer()).status).to.equal(200);
+    for (let i = 0; i < many; i += 1) {
+      expect((await socket.answer()).status).to.equal(100);
+      expect((await socket.answer()).body).to.equal('v');
+    }
+  });
+
   it('answers an expectation that is not known with 417, and carries nothing out', async () => {
     const before = node.log.appends;
     problem(

@@ -17,7 +17,7 @@ describe('slice builder', () => {
     builder.add(7, 1_000, at('key1'), at('value1'), undefined);
     builder.add(9, 2_000, at('key2'), null, headers);
     builder.add(2 ** 40, 1_700_000_000_123, null, at('value1'), undefined);
-    const slices = builder.finish(2 ** 40 + 5);
+    const slices = builder.finish(2 ** 40 + 5, -1);
     expect(slices.nextOffset).to.equal(2 ** 40 + 5);
     const [first, second, third] = copyRecords(slices);
     expect(slices.count).to.equal(3);
@@ -40,7 +40,7 @@ describe('slice builder', () => {
     builder.start(0, at('key'));
     builder.add(0, 0, at('key'), at('key').subarray(3), undefined);
     builder.add(1, 0, at('key').subarray(0, 0), null, undefined);
-    const [emptyValue, emptyKey] = copyRecords(builder.finish(2));
+    const [emptyValue, emptyKey] = copyRecords(builder.finish(2, -1));
     expect(emptyValue?.value).to.deep.equal(Buffer.alloc(0));
     expect(emptyKey?.key).to.deep.equal(Buffer.alloc(0));
     expect(emptyKey?.value).to.equal(null);
@@ -64,11 +64,11 @@ describe('slice builder', () => {
     builder.start(0, at('key'));
     builder.add(0, 0, at('key'), null, new Map([['h', Buffer.from('x')]]));
     expect(builder.count).to.equal(1);
-    builder.finish(1);
+    builder.finish(1, -1);
     builder.start(1, at('key'));
     expect(builder.count).to.equal(0);
     builder.add(5, 0, at('key'), null, undefined);
-    const slices = builder.finish(6);
+    const slices = builder.finish(6, -1);
     expect(slices.headers).to.equal(undefined);
     expect(copyRecords(slices)).to.have.length(1);
   });
@@ -81,7 +81,7 @@ describe('slice builder', () => {
       builder.add(offset, offset, at('key'), at('value'), undefined);
       expect(builder.count).to.be.below(1_000_000);
     }
-    const slices = builder.finish(builder.count);
+    const slices = builder.finish(builder.count, -1);
     expect(slices.count).to.be.at.least(1_000);
     expect(slices.offsets[slices.count - 1]).to.equal(slices.count - 1);
     expect(copyRecords(slices).at(-1)?.value?.toString()).to.equal('value');

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { fetchResponse } from '../../../src/protocol/messages/fetch.ts';
 import {
   arrayOf,
   bytes,
@@ -167,6 +168,13 @@ describe('schemas', () => {
     expect(nested.decode(names, 0).groups[0]!.names).to.have.length(half);
     const twice = encoded(nested, { groups: new Array(2).fill({ names: new Array<string>(half).fill('') }) }, 0);
     expect(() => nested.decode(twice, 0)).to.throw(WireError, `more than ${elementsMax} elements`);
+  });
+
+  it('take a Fetch answer over a topic in which hardly anything but aborted transactions is', () => {
+    const abortedTransactions = Array.from({ length: 2 * elementsMax }, (_, producerId) => ({ producerId }));
+    const answer = { responses: [{ partitions: [{ abortedTransactions, records: null }] }] };
+    const [response] = fetchResponse.decode(encoded(fetchResponse, answer, 17), 17).responses;
+    expect(response!.partitions[0]!.abortedTransactions).to.have.length(2 * elementsMax);
   });
 
   it('refuse a version that is not served, and a text that is longer than Kafka takes', () => {

@@ -37,7 +37,7 @@ function slicesOf(records: readonly Given[], partition = 0): RecordSlices {
       headers && new Map(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text, 'latin1')]));
     builder.add(offset, timestampMs, views[2 * i] ?? null, views[2 * i + 1] ?? null, entries);
   }
-  return builder.finish((records.at(-1)?.offset ?? records.length - 1) + 1);
+  return builder.finish((records.at(-1)?.offset ?? records.length - 1) + 1, -1);
 }
 
 describe('applying records', () => {

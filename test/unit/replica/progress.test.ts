@@ -133,7 +133,7 @@ describe('lag', () => {
 describe('catch-up reporter', () => {
   const progress = { offsetsDone: 5, offsetsTotal: 10, percent: 50, offsetsPerSecond: 5, remainingMs: 1_000 };
   const partitions = [{ partition: 0, position: 10, end: 10, lag: 0 }];
-  const common = { ready: false, reason: undefined, lagMs: 0, logAnswers: true, partitions };
+  const common = { ready: false, reason: undefined, lagMs: 0, logAnswers: true, startedFrom: undefined, partitions };
   const catchingUp: ReplicaStatus = { ...common, state: 'catching-up', progress };
   const serving: ReplicaStatus = { ...common, state: 'serving', ready: true, progress: undefined };
 

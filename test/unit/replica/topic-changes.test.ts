@@ -219,6 +219,12 @@ describe('replica, when the topic changes under it', () => {
       expect(values('a', 'd')).to.deep.equal(['old', 'new']);
     });
 
+    it('for longer than they are kept by now, since that was lowered meanwhile, reads everything anew', async () => {
+      rig.log.describedAs = { deleteRetentionMs: retentionMs / 2 + lookMs };
+      await cutOffFor(retentionMs - 2 * lookMs, 'd');
+      await expectRebuilt();
+    });
+
     it('goes on when nothing was written meanwhile', async () => {
       await cutOffFor(10 * retentionMs);
       await expectRebuilt(0);

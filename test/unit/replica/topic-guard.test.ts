@@ -12,6 +12,7 @@ import {
 const good: TopicDescription = {
   topic: 'prices',
   clusterId: 'cluster',
+  topicId: 'topic-id',
   partitions: 2,
   cleanupPolicy: 'compact',
   deleteRetentionMs: 86_400_000,
@@ -58,6 +59,7 @@ describe('topic guard', () => {
   describe('a topic in memory and the one found', () => {
     const known: KnownTopic = {
       clusterId: 'cluster',
+      topicId: 'topic-id',
       partitions: 2,
       positions: [100, 50],
       witnesses: [{ timestampMs: 5_000, offset: 99 }, undefined],
@@ -77,6 +79,8 @@ describe('topic guard', () => {
       ['the same, grown', {}, { ends: [bounds(0, 40, 900), bounds(1, 50, 51)] }, 'sound'],
       ['no topic', {}, { description: undefined }, 'refuse', /no longer exists/],
       ['another cluster', {}, described({ clusterId: 'other' }), 'rebuild', /another cluster \(other, not cluster\)/],
+      ['another topic', {}, described({ topicId: 'other' }), 'rebuild', /made anew/],
+      ['a log that has stopped telling topic ids', {}, described({ topicId: undefined }), 'sound'],
       ['another cluster and policy', {}, described({ clusterId: 'other', cleanupPolicy: 'delete' }), 'rebuild'],
       ['a log without cluster ids', { clusterId: undefined }, described({ clusterId: undefined }), 'sound'],
       ['another policy', {}, described({ cleanupPolicy: 'delete' }), 'refuse', /cleanup\.policy=delete/],

@@ -10,8 +10,15 @@ const rooms: Readonly<Record<string, { mayImport: readonly string[]; because: st
   config: { mayImport: ['kernel'], because: 'what the options mean is the business of whoever is wired with them' },
   protocol: { mayImport: ['kernel'], because: 'bytes of the wire: the node, the broker and tools share it' },
   store: { mayImport: ['kernel'], because: 'a map without I/O, so that any store can take its place' },
+  snapshot: {
+    mayImport: ['store', 'kernel'],
+    because: 'files of what a store holds; which of them may be resumed from is the replica’s to say',
+  },
   log: { mayImport: ['protocol', 'kernel'], because: 'records and offsets; it does not know that they make a map' },
-  replica: { mayImport: ['store', 'log', 'kernel'], because: 'the only place where the log becomes the map' },
+  replica: {
+    mayImport: ['snapshot', 'store', 'log', 'kernel'],
+    because: 'the only place where the log becomes the map',
+  },
   cluster: {
     mayImport: ['replica', 'store', 'log', 'kernel'],
     because: 'membership may live in a topic and a map of its own, but never in the database’s',
@@ -32,7 +39,7 @@ const rooms: Readonly<Record<string, { mayImport: readonly string[]; because: st
     because: 'the node dials it over TCP like any Kafka, so that every mode exercises one path',
   },
   cli: {
-    mayImport: ['config', 'log', 'protocol', 'kernel'],
+    mayImport: ['config', 'snapshot', 'log', 'protocol', 'kernel'],
     because: 'tools for any Kafka, which need no node; the entry file hands in the programs that they start',
   },
 };
@@ -50,7 +57,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   snappy: ['src/protocol/', 'src/cli/kafka/compression.ts'],
   'lz4-napi': ['src/protocol/', 'src/cli/kafka/compression.ts'],
   zstddec: ['src/protocol/'],
-  '@node-rs/crc32': ['src/protocol/', 'src/broker/storage/checksum.ts'],
+  '@node-rs/crc32': ['src/protocol/', 'src/broker/storage/checksum.ts', 'src/snapshot/checksum.ts'],
   'node-zookeeper-client': ['src/cluster/zookeeper/'],
 };
 
@@ -60,6 +67,10 @@ const pure = [
   'src/replica/apply.ts',
   'src/replica/topic-guard.ts',
   'src/replica/lag.ts',
+  'src/replica/resume.ts',
+  'src/log/wire/batch-columns.ts',
+  'src/log/wire/fetched-batches.ts',
+  'src/log/wire/transaction-filter.ts',
   'src/cluster/lookup-race.ts',
   'src/cluster/breaker.ts',
   'src/cluster/log-topic/claim.ts',

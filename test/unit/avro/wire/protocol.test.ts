@@ -24,7 +24,7 @@ describe('a protocol', () => {
     expect([...original.messages.keys()]).to.deep.equal(['getValue', 'setValue', 'delete']);
     const database = ownProtocol('database.avpr');
     expect(database.name).to.equal('bitacora.rpc.Database');
-    expect([...database.messages.keys()]).to.deep.equal(['get', 'put', 'remove', 'multiGet', 'multiPut']);
+    expect([...database.messages.keys()]).to.deep.equal(['get', 'put', 'remove', 'multiGet', 'multiPut', 'scan']);
     for (const { text, hash } of [original, database]) expect(hash).to.deep.equal(md5(text));
     expect(JSON.parse(database.text)).to.deep.equal(ownJson('database.avpr'));
   });
